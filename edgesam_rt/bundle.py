@@ -1,0 +1,169 @@
+"""The only reader of bundles: finds them, checks them, hands out their engine files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from edgesam_rt.errors import BundleError, ConfigError, unknown_name
+from edgesam_rt.manifest import SCHEMA, EngineFile, Manifest, Part
+
+MANIFEST = "manifest.json"
+DEFAULT = "pocketsam-int8"
+SEARCH_VARIABLE = "EDGESAM_BUNDLES"
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle: its manifest, and where its files lie."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def label(self) -> str:
+        """Name and version, as results carry them."""
+        return f"{self.manifest.name} {self.manifest.version}"
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """Backends that have an encoder here, in the manifest's order."""
+        names = (e.backend for e in self.manifest.engines if e.part == "encoder")
+        return tuple(dict.fromkeys(names))
+
+    def sides(self, backend: str) -> tuple[int, ...]:
+        """Encoder sides that a backend has, largest first."""
+        found = {e.side for e in self._of(backend) if e.part == "encoder" and e.side}
+        return tuple(sorted(found, reverse=True))
+
+    def has(self, part: Part, backend: str, side: int) -> bool:
+        """Whether there is such an engine."""
+        return any(e.part == part and e.side in (None, side) for e in self._of(backend))
+
+    def engine(self, part: Part, backend: str, side: int) -> EngineFile:
+        """Return the engine file of a part.
+
+        Raises:
+            BundleError: the bundle has none.
+        """
+        for entry in self._of(backend):
+            if entry.part == part and entry.side in (None, side):
+                return entry
+        has = ", ".join(f"{e.part} {e.backend} {e.side or ''}".strip() for e in self.manifest.engines)
+        raise BundleError(
+            f"bundle {self.folder}: no {part} for {backend} at side {side}; it has {has}."
+        )
+
+    def path(self, entry: EngineFile) -> Path:
+        """Return the path of an engine file whose content is what the manifest says.
+
+        Raises:
+            BundleError: the file was altered or is incomplete.
+        """
+        path = self.folder / entry.file
+        _check_size(self.folder, entry)
+        with path.open("rb") as stream:
+            digest = hashlib.sha256()
+            while block := stream.read(1 << 20):
+                digest.update(block)
+        if digest.hexdigest() != entry.sha256:
+            raise BundleError(
+                f"bundle {self.folder}: {entry.file} was altered: expected sha256 "
+                f"{entry.sha256[:12]}…, got {digest.hexdigest()[:12]}…. Install the bundle again."
+            )
+        return path
+
+    def _of(self, backend: str) -> Iterator[EngineFile]:
+        return (e for e in self.manifest.engines if e.backend == backend)
+
+
+def _check_size(folder: Path, entry: EngineFile) -> None:
+    path = folder / entry.file
+    if not path.is_file():
+        raise BundleError(
+            f"bundle {folder}: {entry.file} is missing. It was half copied; install it again."
+        )
+    size = path.stat().st_size
+    if size != entry.size_bytes:
+        raise BundleError(
+            f"bundle {folder}: {entry.file} is incomplete or altered: expected "
+            f"{entry.size_bytes} bytes, got {size}. Install the bundle again."
+        )
+
+
+def load(folder: Path) -> Bundle:
+    """Read a bundle's manifest and check that all its files are there.
+
+    Raises:
+        BundleError: no manifest, an unknown schema, a key too many or too few, a missing file.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise BundleError(
+            f"bundle {folder}: no {MANIFEST}. A bundle is a folder made by `edgesam-engines build`."
+        )
+    try:
+        raw = msgspec.json.decode(path.read_bytes())
+        schema = raw.get("schema") if isinstance(raw, dict) else None
+        if schema != SCHEMA:
+            raise BundleError(
+                f"bundle {folder}: {MANIFEST} has schema {schema!r}, this runtime reads {SCHEMA}. "
+                "Use the edgesam_rt release that belongs to the bundle, or build the bundle again."
+            )
+        manifest = msgspec.convert(raw, Manifest)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise BundleError(
+            f"bundle {folder}: {MANIFEST} is damaged: {error}. Install the bundle again."
+        ) from error
+    for entry in manifest.engines:
+        if Path(entry.file).is_absolute() or ".." in Path(entry.file).parts:
+            raise BundleError(f"bundle {folder}: engine file {entry.file!r} lies outside of it.")
+        _check_size(folder, entry)
+    return Bundle(folder, manifest)
+
+
+def search_path() -> list[Path]:
+    """Folders that hold bundles, first match first.
+
+    `EDGESAM_BUNDLES` (folders, separated as in PATH), then those the package carries, then those of
+    the repository that the package was installed from in editable form.
+    """
+    named = [Path(p) for p in os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep) if p]
+    own = [_PACKAGE / "bundles", _PACKAGE.parent / "engines" / "prebuilt"]
+    return [*named, *(p for p in own if p.is_dir())]
+
+
+def installed() -> dict[str, Path]:
+    """Bundles on the search path, by folder name."""
+    found: dict[str, Path] = {}
+    for base in search_path():
+        if base.is_dir():
+            for folder in sorted(base.iterdir()):
+                if (folder / MANIFEST).is_file():
+                    found.setdefault(folder.name, folder)
+    return found
+
+
+def find(name_or_path: str | os.PathLike[str] | None) -> Bundle:
+    """Load a bundle by name or folder; None is the default one.
+
+    Raises:
+        ConfigError: there is no such bundle; known ones are listed.
+        BundleError: it is damaged.
+    """
+    name = os.fspath(name_or_path) if name_or_path is not None else DEFAULT
+    if os.sep in name or Path(name).is_dir():
+        if not Path(name).is_dir():
+            raise ConfigError(f"bundle {name}: no such folder.")
+        return load(Path(name))
+    known = installed()
+    if name not in known:
+        raise ConfigError(unknown_name("bundle", name, known))
+    return load(known[name])

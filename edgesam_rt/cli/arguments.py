@@ -1,0 +1,179 @@
+"""The arguments of `edgesam-run`, and a configuration file with the same names."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from edgesam_rt import boards, bundle
+from edgesam_rt.backends.table import TABLE as BACKENDS
+from edgesam_rt.cameras.table import SOURCES
+from edgesam_rt.config import convert, load_toml
+from edgesam_rt.errors import PromptError
+from edgesam_rt.pipeline.task import MODES, STRATEGIES
+from edgesam_rt.records import FOREGROUND, Prompt
+from edgesam_rt.sinks.table import SINKS
+
+STDOUT_RESULTS = "jsonl:-"
+
+EPILOG = """\
+examples:
+  edgesam-run photo.jpg --point 420,310 --out overlay:out.png
+  edgesam-run clip.mp4 --box 10,20,200,220 --out overlay:out.mp4 --out jsonl:out.jsonl
+  edgesam-run photos/ --prompts prompts.json --out masks:masks/
+  edgesam-run photo.jpg --mode everything --out overlay:all.png
+  edgesam-run --board rpi5 --point 320,240 --budget-ms 200 --out overlay:live.avi
+
+exit codes: 0 good, 1 failed, 2 wrong usage or configuration, 3 something is missing here (a device,
+a library), 70 a bug of ours, 130 and 143 stopped by a signal; what was written so far is intact.
+"""
+
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything `edgesam-run` can be told; a configuration file has these keys.
+
+    Defaults come from the board, then the file, then the command line.
+    """
+
+    source: str | None = None
+    board: str = "auto"
+    bundle: str | None = None
+    backend: str | None = None
+    encoder_side: AtLeastOne | None = None
+    threads: AtLeastOne | None = None
+    mode: str | None = None
+    strategy: str = STRATEGIES[0]
+    prompts: str | None = None
+    budget_ms: NotNegative | None = None
+    out: tuple[str, ...] = ()
+    max_frames: AtLeastOne | None = None
+    duration_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
+
+
+class _AddPrompt(argparse.Action):
+    """Collects --point, --box and --object in the order they were given: one list per object."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        objects: list[list[Prompt]] = getattr(namespace, self.dest) or [[]]
+        if option_string == "--object":
+            objects.append([])
+        else:
+            objects[-1].append(values)
+        setattr(namespace, self.dest, objects)
+
+
+def _numbers(text: str, counts: tuple[int, ...], shape: str) -> list[float]:
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) not in counts:
+        raise argparse.ArgumentTypeError(f"expected {shape}, got {text!r}")
+    return values
+
+
+def _point(text: str) -> Prompt:
+    values = _numbers(text, (2, 3), "X,Y or X,Y,LABEL with label 1 or 0")
+    label = values[2] if len(values) == 3 else FOREGROUND
+    if label not in (0, 1):
+        raise argparse.ArgumentTypeError(f"a point's label is 1 or 0, got {text!r}")
+    try:
+        return Prompt.point(values[0], values[1], int(label))
+    except PromptError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _box(text: str) -> Prompt:
+    values = _numbers(text, (4,), "X0,Y0,X1,Y1")
+    try:
+        return Prompt.box(*values)
+    except PromptError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def parser(version: str) -> argparse.ArgumentParser:
+    """The argument parser of `edgesam-run`."""
+    p = argparse.ArgumentParser(
+        prog="edgesam-run",
+        description="Cut objects out of pictures, videos and cameras with prebuilt INT8 engines.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    sources = "; ".join(f"{name}: {row.help}" for name, row in SOURCES.items())
+    sinks = "; ".join(f"{name}: {row.help}" for name, row in SINKS.items())
+    p.add_argument("source", nargs="?", metavar="SOURCE", help=f"a path, or {sources}. "
+                   "Default: the board's camera")
+    what = p.add_argument_group("what to cut out")
+    what.add_argument("--mode", choices=MODES, help="default: prompt if there are prompts")
+    what.add_argument("--point", dest="objects", action=_AddPrompt, type=_point, metavar="X,Y[,0|1]",
+                      help="a point on the object (label 0: not on it); pixels; repeatable")
+    what.add_argument("--box", dest="objects", action=_AddPrompt, type=_box,
+                      metavar="X0,Y0,X1,Y1", help="a box around the object; pixels")
+    what.add_argument("--object", dest="objects", action=_AddPrompt, nargs=0,
+                      help="the prompts after this are about the next object")
+    what.add_argument("--prompts", metavar="FILE.json", help="prompts from a file")
+    what.add_argument("--strategy", help=f"of everything mode: {', '.join(STRATEGIES)}")
+    how = p.add_argument_group("how to run")
+    how.add_argument("--board", help=f"auto, {', '.join(boards.names())}; default: auto")
+    how.add_argument("--bundle", metavar="NAME|PATH",
+                     help=f"engines to use: {', '.join(bundle.installed())} or a folder")
+    how.add_argument("--backend", help=f"{', '.join(BACKENDS)}; default: the board's")
+    how.add_argument("--encoder-side", type=int, metavar="PX", help="default: the board's ladder")
+    how.add_argument("--threads", type=int, help="of the engines; default: the board's")
+    how.add_argument("--budget-ms", type=float, metavar="N", help="capture to result; quality steps "
+                     "down to keep it, and late frames of a live source are dropped")
+    how.add_argument("--max-frames", type=int, metavar="N", help="stop after N frames")
+    how.add_argument("--duration", dest="duration_s", type=float, metavar="S",
+                     help="stop after S seconds")
+    how.add_argument("--config", type=Path, metavar="FILE.toml", help="these options from a file")
+    how.add_argument("--check", action="store_true",
+                     help="check everything, print the effective configuration, run nothing")
+    out = p.add_argument_group("what comes out")
+    out.add_argument("--out", action="append", metavar="SPEC",
+                     help=f"{sinks}. Repeatable; default: {STDOUT_RESULTS}, results on stdout")
+    out.add_argument("--json", action="store_true", help="the summary as one JSON line on stdout")
+    out.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
+    out.add_argument("-v", "--verbose", action="count", default=0, help="say more; twice: all")
+    out.add_argument("--version", action="version", version=f"edgesam_rt {version}")
+    return p
+
+
+def prompts_of(objects: Sequence[Sequence[Prompt]] | None) -> tuple[Prompt, ...]:
+    """Join the prompts of each object; objects without any are left out."""
+    joined = []
+    for parts in objects or ():
+        if parts:
+            whole = parts[0]
+            for part in parts[1:]:
+                whole = whole + part
+            joined.append(whole)
+    return tuple(joined)
+
+
+def effective(args: argparse.Namespace) -> RunConfig:
+    """The configuration file, overridden by the command line.
+
+    Raises:
+        ConfigError: something in the file or on the command line is wrong.
+    """
+    base = load_toml(args.config, RunConfig) if args.config is not None else RunConfig()
+    given = {
+        name: getattr(args, name)
+        for name in RunConfig.__struct_fields__
+        if getattr(args, name, None) is not None
+    }
+    merged = {**msgspec.structs.asdict(base), **given}
+    return convert(merged, RunConfig, "command line")

@@ -1,0 +1,80 @@
+"""Prompts from a JSON file.
+
+    {"objects": [{"points": [[420, 310], [80, 90, 0]]}, {"box": [10, 20, 200, 220]}],
+     "frames": {"street": [{"box": [5, 5, 60, 80], "points": [[30, 40]]}]}}
+
+`objects` is asked of every frame; `frames` of the frames with that name (a picture's file name
+without its suffix, "frame-000012" in a video) instead. A point is x, y, and optionally its label:
+1 on the object (the default), 0 not on it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from edgesam_rt.config import convert
+from edgesam_rt.errors import ConfigError, PromptError
+from edgesam_rt.pipeline.task import Prompts
+from edgesam_rt.records import FOREGROUND, Prompt
+
+
+class _Object(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    points: tuple[tuple[float, ...], ...] = ()
+    box: tuple[float, float, float, float] | None = None
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    objects: tuple[_Object, ...] = ()
+    frames: dict[str, tuple[_Object, ...]] = {}
+
+
+def load_prompts(path: Path) -> Prompts:
+    """Read a prompts file.
+
+    Raises:
+        ConfigError: no such file, not JSON, an unknown key, nothing in it.
+        PromptError: an object that is no prompt; the file and the object are named.
+    """
+    try:
+        raw = msgspec.json.decode(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: no such file.") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error}.") from error
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"{path}: not JSON: {error}.") from error
+    read = convert(raw, _File, str(path))
+    everywhere = tuple(_prompt(o, f"{path}: objects[{i}]") for i, o in enumerate(read.objects))
+    by_frame = {
+        name: tuple(_prompt(o, f"{path}: frames.{name}[{i}]") for i, o in enumerate(objects))
+        for name, objects in read.frames.items()
+    }
+    prompts = Prompts(everywhere, by_frame)
+    if not prompts:
+        raise ConfigError(f'{path}: no prompts. Expected {{"objects": [{{"points": [[x, y]]}}]}}.')
+    return prompts
+
+
+def _prompt(given: _Object, where: str) -> Prompt:
+    try:
+        parts = [_point(p) for p in given.points]
+        if given.box is not None:
+            parts.append(Prompt.box(*given.box))
+        if not parts:
+            raise PromptError('an object needs "points" or "box".')
+        joined = parts[0]
+        for part in parts[1:]:
+            joined = joined + part
+    except PromptError as error:
+        raise PromptError(f"{where}: {error}") from error
+    return joined
+
+
+def _point(values: tuple[float, ...]) -> Prompt:
+    if len(values) not in (2, 3):
+        raise PromptError(f"a point is [x, y] or [x, y, label], got {list(values)}.")
+    label = values[2] if len(values) == 3 else FOREGROUND
+    return Prompt.points(np.array([values[:2]], np.float32), np.array([label]))

@@ -1,0 +1,149 @@
+"""`edgesam-run`: source to sinks, in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+
+import edgesam_rt
+from edgesam_rt.cameras.base import Camera
+from edgesam_rt.cameras.open import open_camera
+from edgesam_rt.cameras.spec import parse_source
+from edgesam_rt.cli import arguments, report
+from edgesam_rt.cli.arguments import STDOUT_RESULTS, RunConfig
+from edgesam_rt.cli.exits import run_command
+from edgesam_rt.cli.prompts_file import load_prompts
+from edgesam_rt.engines import resolve
+from edgesam_rt.errors import ConfigError
+from edgesam_rt.pipeline.pipeline import Pipeline, Plan, SinkPlan
+from edgesam_rt.pipeline.stages import Limits
+from edgesam_rt.pipeline.task import Prompts, make_task
+from edgesam_rt.records import Prompt
+from edgesam_rt.sinks.spec import open_sink, parse_sink
+
+POLL_S = 0.1
+log = logging.getLogger(__name__)
+
+
+def make_plan(config: RunConfig, prompts: tuple[Prompt, ...], default_out: str) -> Plan:
+    """Resolve a configuration; opens no device, and finds what is wrong with it.
+
+    Raises:
+        ConfigError, BundleError, BackendMissing: what cannot work, before anything runs.
+    """
+    engines = resolve(
+        board=config.board,
+        bundle_name=config.bundle,
+        backend=config.backend,
+        encoder_side=config.encoder_side,
+        threads=config.threads,
+    )
+    source = parse_source(config.source or engines.board.camera)
+    sinks = [parse_sink(text) for text in config.out or (default_out,)]
+    if config.prompts is not None and prompts:
+        raise ConfigError("give prompts on the command line or by --prompts, not both.")
+    asked = load_prompts(Path(config.prompts)) if config.prompts else Prompts(prompts)
+    facts = engines.bundle.manifest.everything
+
+    def camera() -> Camera:
+        return open_camera(source)
+
+    budget = engines.board.budget_ms if config.budget_ms is None else config.budget_ms
+    return Plan(
+        engines=engines,
+        open_camera=camera,
+        task=make_task(config.mode, asked, config.strategy, facts),
+        sinks=[SinkPlan(spec.text, lambda info, s=spec: open_sink(s, info)) for spec in sinks],
+        budget_ms=budget,
+        limits=Limits(config.max_frames, config.duration_s),
+    )
+
+
+def _run(args: argparse.Namespace) -> int:
+    _set_up_logging(args)
+    config = arguments.effective(args)
+    prompts = arguments.prompts_of(args.objects)
+    plan = make_plan(config, prompts, "null:" if args.json else STDOUT_RESULTS)
+    if args.check:
+        shown = msgspec.structs.replace(config, board=plan.engines.board.name)
+        sys.stdout.write(json.dumps(msgspec.to_builtins(shown), indent=2) + "\n")
+        return 0
+    pipeline = Pipeline(plan)
+    with _signals(pipeline) as received:
+        try:
+            with pipeline:
+                _watch(pipeline, show=not args.quiet and sys.stderr.isatty())
+        finally:
+            _report(pipeline, args)
+    return 128 + received[0] if received else 0
+
+
+def _watch(pipeline: Pipeline, *, show: bool) -> None:
+    """Wait for the run to end; with a progress bar where the number of frames is known."""
+    bar = None
+    while not pipeline.wait(POLL_S):
+        info = pipeline.info
+        if show and bar is None and info is not None and info.length:
+            from tqdm import tqdm
+
+            bar = tqdm(total=info.length, unit="frame", file=sys.stderr, leave=False)
+        if bar is not None:
+            bar.update(min(pipeline.results_made, bar.total) - bar.n)
+    if bar is not None:
+        bar.update(min(pipeline.results_made, bar.total) - bar.n)
+        bar.close()
+
+
+def _report(pipeline: Pipeline, args: argparse.Namespace) -> None:
+    summary = pipeline.summary()
+    if args.json:
+        sys.stdout.write(json.dumps(summary.as_json()) + "\n")
+        sys.stdout.flush()
+    elif not args.quiet and summary.frames:
+        sys.stderr.write(report.table(summary))
+
+
+@contextmanager
+def _signals(pipeline: Pipeline) -> Iterator[list[int]]:
+    """Let SIGINT and SIGTERM end the run in order; a second one ends the process."""
+    received: list[int] = []
+    before: dict[int, object] = {}
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        pipeline.stop()
+        for n in before:
+            signal.signal(n, signal.SIG_DFL)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, on_signal)
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+
+def _set_up_logging(args: argparse.Namespace) -> None:
+    levels: Callable[[int], int] = lambda n: (logging.WARNING, logging.INFO, logging.DEBUG)[min(n, 2)]
+    level = logging.ERROR if args.quiet else levels(args.verbose)
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    args = arguments.parser(edgesam_rt.__version__).parse_args(argv)
+    return run_command(lambda: _run(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

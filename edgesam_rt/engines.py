@@ -1,0 +1,122 @@
+"""What to run, where: a bundle and a board resolved into engines that threads can open."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgesam_rt import backends, boards, bundle, selftest
+from edgesam_rt.boards import Board
+from edgesam_rt.bundle import Bundle
+from edgesam_rt.errors import ConfigError
+from edgesam_rt.segmenter import Decoder, Encoder, EngineOptions
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EngineSet:
+    """Engines not opened yet. Each thread opens its own from here.
+
+    Attributes:
+        board: what we run on.
+        bundle: whose engines.
+        options: backend and its options.
+        sides: encoder sides to use, one per ladder step, best first.
+        self_test: whether engines are tested before they are trusted.
+    """
+
+    board: Board
+    bundle: Bundle
+    options: EngineOptions
+    sides: tuple[int, ...]
+    self_test: bool = True
+    _trusted: set[int] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def open_encoder(self, side: int) -> Encoder:
+        """Open the encoder of a side."""
+        return Encoder(self.bundle, self.options, side)
+
+    def open_decoder(self) -> Decoder:
+        """Open the decoder."""
+        return Decoder(self.bundle, self.options, self.sides[0])
+
+    def trust(self, encoder: Encoder, decoder: Decoder) -> None:
+        """Run the bundle's self-test on opened engines, once per side.
+
+        Raises:
+            SelfTestError: they give wrong answers.
+        """
+        if not self.self_test:
+            return
+        with self._lock:
+            if encoder.side not in self._trusted:
+                selftest.run(self.bundle, encoder, decoder)
+                self._trusted.add(encoder.side)
+                log.info("%s side %d passed its self-test", self.bundle.label, encoder.side)
+
+    def trust_all(self) -> None:
+        """Open, test and close the engines of every side; for before a pipeline starts."""
+        missing = [side for side in self.sides if side not in self._trusted]
+        if not self.self_test or not missing:
+            return
+        decoder = self.open_decoder()
+        try:
+            for side in missing:
+                encoder = self.open_encoder(side)
+                try:
+                    self.trust(encoder, decoder)
+                finally:
+                    encoder.close()
+        finally:
+            decoder.close()
+
+
+def resolve(
+    *,
+    board: str = "auto",
+    bundle_name: str | os.PathLike[str] | None = None,
+    backend: str | None = None,
+    encoder_side: int | None = None,
+    threads: int | None = None,
+    self_test: bool = True,
+    root: Path = Path("/"),
+) -> EngineSet:
+    """Resolve names into an EngineSet; opens nothing.
+
+    Args:
+        board: a board's name, or "auto".
+        bundle_name: name or folder of a bundle; None is the board's.
+        backend: None is the board's first that is installed.
+        encoder_side: None follows the board's ladder.
+        threads: None is the board's number.
+        self_test: see EngineSet.
+        root: where the board is looked for.
+
+    Raises:
+        ConfigError: an unknown name, a side the bundle does not have, threads < 1.
+        BundleError, BackendMissing: see `bundle.find`, `backends.choose`.
+    """
+    row = boards.resolve(board, root)
+    found = bundle.find(bundle_name if bundle_name is not None else row.bundle)
+    name = backends.choose(found, (backend,) if backend else row.backends)
+    if threads is not None and threads < 1:
+        raise ConfigError(f"threads: expected at least 1, got {threads}.")
+    how = backends.BackendOptions(threads=threads or row.thread_count(), spin=row.spin)
+    return EngineSet(row, found, EngineOptions(name, how), _sides(found, name, row, encoder_side), self_test)
+
+
+def _sides(found: Bundle, backend: str, board: Board, wanted: int | None) -> tuple[int, ...]:
+    has = found.sides(backend)
+    if wanted is not None:
+        if wanted not in has:
+            raise ConfigError(
+                f"encoder side {wanted}: bundle {found.label} has {', '.join(map(str, has))}."
+            )
+        return (wanted,)
+    ladder = tuple(s.encoder_side for s in board.ladder if s.encoder_side in has)
+    return ladder or has[:1]

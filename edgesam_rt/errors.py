@@ -1,0 +1,113 @@
+"""Every error this package raises on purpose.
+
+    EdgeSamError                exit code 1
+      ConfigError               2   what the user asked for is wrong: name, value, file, prompt
+        PromptError             2   a prompt that cannot mean anything on this picture
+      BundleError               1   a bundle is incomplete, altered, or of an unknown schema
+        SelfTestError           1   its engine does not give the answers it was accepted with
+      BackendError              1
+        BackendMissing          3   the runtime library is not installed
+        EngineLoadError         1   the library refused the engine file
+        ShapeError              1   a tensor has another shape or dtype than the manifest says
+      ImageError                1   a picture that cannot be read
+      CameraError               1   a source broke while it was read
+        CameraMissing           3   no such device, or no permission
+        EndOfStream             -   not a failure: the source has no more frames
+      SinkError                 1   a result could not be written
+      PipelineError             1   a stage failed; the cause is chained
+      InternalError             70  our own bug
+
+A message says what, where, what was expected, what was found, and what to do next.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class EdgeSamError(Exception):
+    """Base of all errors raised on purpose; `exit_code` is what a command ends with."""
+
+    exit_code = 1
+
+
+class ConfigError(EdgeSamError):
+    """What was asked for cannot be done as asked."""
+
+    exit_code = 2
+
+
+class PromptError(ConfigError):
+    """A prompt that cannot mean anything on this picture."""
+
+
+class BundleError(EdgeSamError):
+    """A bundle is incomplete, altered, or of a schema this reader does not know."""
+
+
+class SelfTestError(BundleError):
+    """An engine loads but does not give the answers it was accepted with."""
+
+
+class BackendError(EdgeSamError):
+    """An engine could not be opened or run."""
+
+
+class BackendMissing(BackendError):
+    """The library that runs this kind of engine is not installed."""
+
+    exit_code = 3
+
+
+class EngineLoadError(BackendError):
+    """The library refused the engine file."""
+
+
+class ShapeError(BackendError):
+    """A tensor has another shape or dtype than its engine takes."""
+
+
+class ImageError(EdgeSamError):
+    """A picture that cannot be read."""
+
+
+class CameraError(EdgeSamError):
+    """A source broke."""
+
+
+class CameraMissing(CameraError):
+    """There is no such device, or no permission to open it."""
+
+    exit_code = 3
+
+
+class EndOfStream(CameraError):
+    """The source has no more frames; not a failure."""
+
+
+class SinkError(EdgeSamError):
+    """A result could not be written."""
+
+
+class PipelineError(EdgeSamError):
+    """A stage of the pipeline failed; `frame_id` is the frame it had in hand, if any."""
+
+    def __init__(self, message: str, *, frame_id: int | None = None, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.frame_id = frame_id
+        self.exit_code = exit_code
+
+
+class InternalError(EdgeSamError):
+    """A bug of ours."""
+
+    exit_code = 70
+
+
+def unknown_name(what: str, got: str, known: Iterable[str]) -> str:
+    """Return the message for a name that is in no table: the nearest match, then all known names."""
+    names = sorted(known)
+    near = difflib.get_close_matches(got, names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"unknown {what} {got!r}.{hint} Known: {', '.join(names) or 'none'}."

@@ -1,0 +1,75 @@
+"""From image pixels to the encoder's square frame and back.
+
+Coordinates are continuous: the centre of the top-left pixel is (0.5, 0.5), and the right edge of an
+image of width W is x = W.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgesam_rt.types import F32, U8
+
+
+@dataclass(frozen=True)
+class Fit:
+    """An image scaled until its longest side is `side`, at the top left of a square of `side`.
+
+    Attributes:
+        image_hw: height and width of the image, px, each at least 1.
+        side: side of the encoder's input, px.
+        scaled_hw: height and width of the image inside that square, px, each at least 1.
+    """
+
+    image_hw: tuple[int, int]
+    side: int
+    scaled_hw: tuple[int, int]
+
+    @classmethod
+    def longest_side(cls, image_hw: tuple[int, int], side: int) -> Fit:
+        """Fit with the aspect ratio kept (SAM's rule: rounded to whole pixels)."""
+        h, w = image_hw
+        scale = side / max(h, w)
+        return cls((h, w), side, (max(1, int(h * scale + 0.5)), max(1, int(w * scale + 0.5))))
+
+    def to_unit(self, xy: F32) -> F32:
+        """Image pixels (..., 2) to encoder sides: [0, 1] where the image is."""
+        (h, w), (sh, sw) = self.image_hw, self.scaled_hw
+        return (xy * np.array([sw / w / self.side, sh / h / self.side])).astype(np.float32)
+
+    def from_unit(self, xy: F32) -> F32:
+        """The way back from `to_unit`."""
+        (h, w), (sh, sw) = self.image_hw, self.scaled_hw
+        return (xy * np.array([self.side * w / sw, self.side * h / sh])).astype(np.float32)
+
+
+def to_encoder_input(pixels: U8, fit: Fit, pad_value: int, out: U8 | None = None) -> U8:
+    """Resize and pad a picture into the encoder's square.
+
+    Shrinking averages areas (no aliasing), growing is bilinear.
+
+    Args:
+        pixels: (H, W, 3) uint8, of `fit.image_hw`.
+        fit: where it goes.
+        pad_value: what fills the rest, 0 to 255.
+        out: (side, side, 3) uint8 to fill instead of a new array.
+
+    Returns:
+        (side, side, 3) uint8.
+    """
+    import cv2
+
+    (h, w), (sh, sw) = fit.image_hw, fit.scaled_hw
+    if out is None:
+        out = np.empty((fit.side, fit.side, 3), np.uint8)
+    out[sh:] = pad_value
+    out[:sh, sw:] = pad_value
+    if (sh, sw) == (h, w):
+        out[:sh, :sw] = pixels
+    else:
+        shrinks = sh < h or sw < w
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        out[:sh, :sw] = cv2.resize(pixels, (sw, sh), interpolation=how)
+    return out

@@ -1,0 +1,191 @@
+"""The shape of `manifest.json`: everything the runtime knows of a bundle, as data.
+
+One writer (`edgesam_engines.pack`), one reader (`edgesam_rt.bundle`). A key that is not listed here
+is refused, and so is a schema number that is not `SCHEMA`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+SCHEMA = 1
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Part = Literal["encoder", "decoder", "scorer", "mask_head"]
+Precision = Literal["int8", "fp16", "fp32"]
+
+
+class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class TensorSpec(_Strict):
+    """One input or output of an engine.
+
+    Attributes:
+        name: as the engine spells it.
+        shape: ints, or a name where the axis is free.
+        dtype: numpy's name.
+        layout: what the axes are, for people and for messages: "nhwc", "n_p_xy", …
+    """
+
+    name: str
+    shape: tuple[int | str, ...]
+    dtype: str
+    layout: str = ""
+
+
+class EngineFile(_Strict):
+    """One engine file.
+
+    Attributes:
+        part: what it computes.
+        backend: a row of `edgesam_rt/backends/table.py`.
+        file: path inside the bundle.
+        sha256: of the file, 64 hexadecimal digits.
+        size_bytes: of the file.
+        side: side of the encoder's input it belongs to; None if it serves all.
+        inputs, outputs: its tensors.
+    """
+
+    part: Part
+    backend: str
+    file: str
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    size_bytes: Positive
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    side: Positive | None = None
+
+
+class Preprocess(_Strict):
+    """How a picture becomes the encoder's input.
+
+    Attributes:
+        resize: "longest_side" keeps the aspect ratio and puts the picture at the top left.
+        colour: order of the channels.
+        mean, std: subtracted and divided, per channel, on 0 to 255; inside the engine if
+            `normalised_in_engine`.
+        pad_value: fills the square, on 0 to 255.
+        pad_order: whether the padding is put in before or after normalising.
+        input_dtype, layout: of the encoder's input tensor.
+    """
+
+    resize: Literal["longest_side"]
+    colour: Literal["rgb", "bgr"]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    pad_value: Annotated[int, msgspec.Meta(ge=0, le=255)]
+    pad_order: Literal["before_normalising", "after_normalising"]
+    input_dtype: Literal["uint8", "float32"]
+    layout: Literal["nhwc", "nchw"]
+    normalised_in_engine: bool
+
+
+class DecoderFacts(_Strict):
+    """What prompts and masks mean to this decoder.
+
+    Attributes:
+        masks: how many answers a prompt has (M).
+        clear_answer: the answer to a prompt that is not ambiguous.
+        ambiguous_answers: the answers to choose from for a single point, by score.
+        points_per_prompt: most points and box corners in one prompt.
+        prompt_buckets: numbers of prompts an engine takes at once; empty if any.
+        coordinates: "unit" for encoder sides in [0, 1], "pixels" for those times `prompt_side`.
+        prompt_side: side of the frame that prompts live in, if "pixels".
+        padding_point: whether a prompt without a box gets one more point with label -1 (SAM).
+        mask_stride: encoder pixels per low-resolution mask cell.
+        score_kind: what `iou_predictions` estimates.
+        mask_threshold: cut in logits.
+        mask_input_broadcasts: whether one `mask_input` row may serve all prompts without a mask.
+    """
+
+    masks: Positive
+    clear_answer: int
+    ambiguous_answers: tuple[int, ...]
+    points_per_prompt: Positive
+    coordinates: Literal["unit", "pixels"]
+    mask_stride: Positive
+    score_kind: Literal["predicted_iou", "stability"]
+    prompt_buckets: tuple[int, ...] = ()
+    prompt_side: int = 1
+    padding_point: bool = False
+    mask_threshold: float = 0.0
+    mask_input_broadcasts: bool = False
+
+
+class EverythingFacts(_Strict):
+    """Thresholds of everything mode that suit this decoder's scores (names are SAM's)."""
+
+    points_per_side: Positive = 32
+    pred_iou_thresh: float = 0.88
+    stability_score_thresh: float = 0.95
+    stability_score_offset: float = 1.0
+    box_nms_thresh: float = 0.7
+
+
+class SelfTestCase(_Strict):
+    """What the engines of one side must answer on the built-in pictures.
+
+    Attributes:
+        side: of the encoder.
+        mask_counts: the known mask, COCO's compressed run lengths at picture size.
+        embedding_distance: relative distance of the two pictures' embeddings, as accepted.
+    """
+
+    side: Positive
+    mask_counts: str
+    embedding_distance: float
+
+
+class SelfTest(_Strict):
+    """The test every engine passes when it is loaded.
+
+    Attributes:
+        point: x, y in pixels of the first built-in picture.
+        min_iou: of the answer with the known mask.
+        min_distance_ratio: of the embeddings' distance to the accepted one.
+        cases: one per encoder side.
+    """
+
+    point: tuple[float, float]
+    min_iou: float
+    min_distance_ratio: float
+    cases: tuple[SelfTestCase, ...]
+
+
+class Manifest(_Strict):
+    """A whole `manifest.json`.
+
+    Attributes:
+        schema: of this file.
+        name, version: of the bundle; the version changes when an engine does.
+        family: the architecture.
+        precision: of the encoder.
+        licence: of the weights.
+        origin: where the weights come from, and on what they were trained.
+        preprocess, decoder, everything: facts of the model.
+        keep_float: parts that must not be quantized further, and why.
+        self_test: see there.
+        engines: the files.
+        verification: the figures with which it was accepted, as its factory wrote them.
+        made_with: versions of what built it.
+    """
+
+    schema: int
+    name: str
+    version: str
+    family: str
+    precision: Precision
+    licence: str
+    origin: str
+    preprocess: Preprocess
+    decoder: DecoderFacts
+    everything: EverythingFacts
+    keep_float: dict[str, str]
+    self_test: SelfTest
+    engines: tuple[EngineFile, ...]
+    verification: dict[str, Any] = {}
+    made_with: dict[str, str] = {}

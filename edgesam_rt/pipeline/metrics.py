@@ -1,0 +1,126 @@
+"""Counters and latency percentiles of a run, safe to use from every thread."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import threading
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+KEPT = 10_000  # newest values per series that percentiles are taken of
+
+
+@dataclass(frozen=True)
+class Percentiles:
+    """Of one series: how many values, and in milliseconds p50, p95, p99."""
+
+    n: int
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run did.
+
+    Attributes:
+        frames: that the source gave.
+        results: that were made.
+        wall_s: from the first frame asked for to the last result.
+        fps: results per second of that.
+        stages: percentiles by stage; "age" is capture to result.
+        dropped: frames lost, by reason.
+        sink_dropped: results a sink was too slow for, by sink.
+        late: results older than the budget.
+        ladder: results by ladder step.
+        peak_memory_mib: of the process, from its start.
+        backend, bundle, encoder_sides: what ran.
+    """
+
+    frames: int
+    results: int
+    wall_s: float
+    fps: float
+    stages: Mapping[str, Percentiles]
+    dropped: Mapping[str, int]
+    sink_dropped: Mapping[str, int]
+    late: int
+    ladder: Mapping[int, int]
+    peak_memory_mib: float
+    backend: str
+    bundle: str
+    encoder_sides: tuple[int, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+class Metrics:
+    """Collects; `percentiles` and `take_dropped` read."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._series: dict[str, deque[float]] = {}
+        self._counts: dict[str, int] = {}
+        self._dropped: Counter[str] = Counter()
+        self._dropped_since: Counter[str] = Counter()
+        self.sink_dropped: Counter[str] = Counter()
+        self.ladder: Counter[int] = Counter()
+        self.frames = 0
+        self.results = 0
+        self.late = 0
+
+    def time(self, stage: str, ms: float) -> None:
+        """Add a duration."""
+        with self._lock:
+            self._series.setdefault(stage, deque(maxlen=KEPT)).append(ms)
+            self._counts[stage] = self._counts.get(stage, 0) + 1
+
+    def drop(self, reason: str, count: int = 1) -> None:
+        """Count lost frames."""
+        if count:
+            with self._lock:
+                self._dropped[reason] += count
+                self._dropped_since[reason] += count
+
+    def sink_drop(self, sink: str, count: int) -> None:
+        """Count results that a sink lost."""
+        if count:
+            with self._lock:
+                self.sink_dropped[sink] += count
+
+    def take_dropped(self) -> Mapping[str, int]:
+        """Frames lost since the last call, by reason."""
+        with self._lock:
+            taken, self._dropped_since = self._dropped_since, Counter()
+        return dict(taken)
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Frames lost so far, by reason."""
+        with self._lock:
+            return dict(self._dropped)
+
+    def percentiles(self) -> dict[str, Percentiles]:
+        """Of every series."""
+        with self._lock:
+            taken = {name: np.array(values) for name, values in self._series.items()}
+            counts = dict(self._counts)
+        out = {}
+        for name, values in taken.items():
+            p50, p95, p99 = (round(float(v), 3) for v in np.percentile(values, (50, 95, 99)))
+            out[name] = Percentiles(counts[name], p50, p95, p99)
+        return out
+
+
+def peak_memory_mib() -> float:
+    """Largest resident size of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024 if sys.platform != "darwin" else 1024 * 1024), 1)

@@ -1,0 +1,243 @@
+"""Camera, encode, decode and sinks as threads; start, stop, and one error at the end."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from edgesam_rt.cameras.base import Camera
+from edgesam_rt.clock import CLOCK, Clock, elapsed_ms
+from edgesam_rt.engines import EngineSet
+from edgesam_rt.errors import EdgeSamError, PipelineError
+from edgesam_rt.pipeline import stages
+from edgesam_rt.pipeline.metrics import Summary, peak_memory_mib
+from edgesam_rt.pipeline.slot import Closed, Slot
+from edgesam_rt.pipeline.stages import Encoded, Lane, Limits, Shared
+from edgesam_rt.pipeline.task import Task
+from edgesam_rt.records import Frame, Result
+from edgesam_rt.sinks.base import RunInfo, Sink
+
+CAMERA_CAPACITY = 2  # the newest frame, and one that is being replaced
+EMBEDDING_CAPACITY = 1  # the encoder may not run ahead
+LANE_CAPACITY = 2
+JOIN_TIMEOUT_S = 30.0  # how long a stage may take to finish what it has in hand
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SinkPlan:
+    """A sink not opened yet."""
+
+    name: str
+    open: Callable[[RunInfo], Sink]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run not started yet: factories, not devices.
+
+    Attributes:
+        engines: what to run.
+        open_camera: opens the source, in the thread that reads it.
+        task: what is asked of every frame.
+        sinks: opened in their own threads, at the first result.
+        budget_ms: capture to result; 0 for none.
+        limits: when to end.
+    """
+
+    engines: EngineSet
+    open_camera: Callable[[], Camera]
+    task: Task
+    sinks: Sequence[SinkPlan] = ()
+    budget_ms: float = 0.0
+    limits: Limits = field(default_factory=Limits)
+
+
+class Pipeline:
+    """One run of a plan.
+
+    Use it as a context manager: leaving it stops the run, waits for the threads, and raises the
+    first error of any stage, once.
+    """
+
+    def __init__(self, plan: Plan, *, with_results: bool = False, clock: Clock = CLOCK) -> None:
+        """Prepare a run; nothing is opened until `start`.
+
+        Args:
+            plan: what to run.
+            with_results: whether `results` will be read; if it is not, they would pile up.
+            clock: for tests.
+        """
+        self._plan = plan
+        self._shared = Shared(plan.engines, clock)
+        self._frames: Slot[Frame] = Slot(CAMERA_CAPACITY)
+        self._encoded: Slot[Encoded] = Slot(EMBEDDING_CAPACITY)
+        self._lanes = tuple(Lane(s.name, Slot(LANE_CAPACITY)) for s in plan.sinks)
+        self._own = Lane("stream", Slot(LANE_CAPACITY)) if with_results else None
+        self._threads: list[threading.Thread] = []
+        self._error: BaseException | None = None
+        self._error_lock = threading.Lock()
+        self._started_ns = 0
+        self._wall_s = 0.0
+
+    @property
+    def info(self) -> RunInfo | None:
+        """What the source says of itself; None until it is open."""
+        done = self._shared.info.done() and not self._shared.info.cancelled()
+        return self._shared.info.result() if done else None
+
+    @property
+    def results_made(self) -> int:
+        """Results so far."""
+        return self._shared.metrics.results
+
+    @property
+    def frames_lost(self) -> int:
+        """Frames lost so far, for any reason."""
+        return sum(self._shared.metrics.dropped.values())
+
+    def start(self) -> None:
+        """Test the engines, then start all threads.
+
+        Raises:
+            SelfTestError: an engine gives wrong answers; nothing was started.
+        """
+        plan, shared = self._plan, self._shared
+        plan.engines.trust_all()
+        lanes = self._lanes + ((self._own,) if self._own else ())
+        self._started_ns = shared.clock.now_ns()
+        self._spawn(
+            "capture",
+            lambda: stages.capture(
+                shared, plan.open_camera, self._frames, lanes, plan.limits, plan.budget_ms
+            ),
+        )
+        self._spawn("encode", lambda: stages.encode(shared, self._frames, self._encoded))
+        self._spawn("decode", lambda: stages.decode(shared, self._encoded, plan.task, lanes))
+        for sink_plan, lane in zip(plan.sinks, self._lanes, strict=True):
+            self._spawn(f"sink {lane.name}", _sink_job(shared, sink_plan, lane))
+
+    def stop(self) -> None:
+        """Ask the run to end: no new frames, what is on its way is finished. Safe in a signal."""
+        self._shared.stop.set()
+
+    def results(self) -> Iterator[Result]:
+        """Results as they come, until the run ends. Needs `with_results`."""
+        if self._own is None:
+            raise ValueError("Pipeline(..., with_results=True) is needed to read results")
+        while True:
+            try:
+                yield self._own.slot.get()
+            except Closed:
+                return
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until all threads have ended; False if that took longer."""
+        deadline = self._shared.clock.now_ns() + int(timeout_s * 1e9)
+        for thread in self._threads:
+            thread.join(max(0.0, (deadline - self._shared.clock.now_ns()) / 1e9))
+        done = not any(t.is_alive() for t in self._threads)
+        if done and not self._wall_s:
+            self._wall_s = elapsed_ms(self._started_ns, self._shared.clock) / 1e3
+        return done
+
+    def finish(self) -> None:
+        """Stop, wait for the threads, and raise the first error of any stage.
+
+        Raises:
+            EdgeSamError: what a stage raised on purpose.
+            PipelineError: anything else a stage raised, with the frame it had in hand; or a stage
+                that did not end in time.
+        """
+        self.stop()
+        if self._own is not None:
+            self._own.slot.close(discard=True)
+        if not self.wait(JOIN_TIMEOUT_S):
+            stuck = ", ".join(t.name for t in self._threads if t.is_alive())
+            raise PipelineError(f"stopping: {stuck} did not end within {JOIN_TIMEOUT_S:g} s.")
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def summary(self) -> Summary:
+        """Figures of the run so far; complete after `finish`."""
+        metrics, engines = self._shared.metrics, self._plan.engines
+        wall_s = self._wall_s or elapsed_ms(self._started_ns, self._shared.clock) / 1e3
+        return Summary(
+            frames=metrics.frames,
+            results=metrics.results,
+            wall_s=round(wall_s, 3),
+            fps=round(metrics.results / wall_s, 2) if wall_s else 0.0,
+            stages=metrics.percentiles(),
+            dropped=metrics.dropped,
+            sink_dropped=dict(metrics.sink_dropped),
+            late=metrics.late,
+            ladder=dict(metrics.ladder),
+            peak_memory_mib=peak_memory_mib(),
+            backend=engines.options.backend,
+            bundle=engines.bundle.label,
+            encoder_sides=engines.sides,
+        )
+
+    def __enter__(self) -> Pipeline:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Finish; the body's own error, if any, comes first."""
+        try:
+            self.finish()
+        except EdgeSamError:
+            if error is None:
+                raise
+
+    def _spawn(self, name: str, job: Callable[[], None]) -> None:
+        thread = threading.Thread(target=self._guard, args=(job,), name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _guard(self, job: Callable[[], None]) -> None:
+        try:
+            job()
+        except Closed:
+            pass
+        except BaseException as error:  # noqa: BLE001  every thread's error ends the run, once
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        name = threading.current_thread().name
+        frame_id = self._shared.in_hand.get(name)
+        if not isinstance(error, EdgeSamError):
+            where = f" at frame {frame_id}" if frame_id is not None else ""
+            wrapped = PipelineError(
+                f"{name}{where}: {type(error).__name__}: {error}", frame_id=frame_id, exit_code=70
+            )
+            wrapped.__cause__ = error
+            error = wrapped
+        with self._error_lock:
+            first = self._error is None
+            if first:
+                self._error = error
+        if first:
+            log.debug("stage %s failed", name, exc_info=error)
+        self._shared.stop.set()
+        for future in (self._shared.info, self._shared.budget):
+            future.cancel()
+        self._frames.close(discard=True)
+        self._encoded.close(discard=True)
+        failed = next((lane for lane in self._lanes if f"sink {lane.name}" == name), None)
+        if failed is not None:
+            failed.slot.close(discard=True)
+
+
+def _sink_job(shared: Shared, plan: SinkPlan, lane: Lane) -> Callable[[], None]:
+    return lambda: stages.sink(shared, plan.open, lane)

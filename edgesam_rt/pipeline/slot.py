@@ -1,0 +1,78 @@
+"""Bounded hand-over between two threads."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Generic, Literal, TypeVar
+
+T = TypeVar("T")
+Policy = Literal["block", "drop_oldest"]
+
+
+class Closed(Exception):
+    """The slot was closed: nothing more can be put, or there is nothing left to get."""
+
+
+class Slot(Generic[T]):
+    """A queue of small capacity with a stated policy for a put that finds it full.
+
+    "block" waits and loses nothing; "drop_oldest" makes room and hands back what it dropped, so
+    that the loss can be counted.
+    """
+
+    def __init__(self, capacity: int, policy: Policy = "block") -> None:
+        if capacity < 1:
+            raise ValueError(f"a slot's capacity is at least 1, got {capacity}")
+        self.capacity = capacity
+        self.policy: Policy = policy
+        self._items: deque[T] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def __len__(self) -> int:
+        """How many items wait."""
+        with self._changed:
+            return len(self._items)
+
+    def put(self, item: T) -> list[T]:
+        """Add an item; returns the items dropped for it, oldest first.
+
+        Raises:
+            Closed: also if it was closed while the put waited; the item was not added.
+        """
+        dropped: list[T] = []
+        with self._changed:
+            if self.policy == "block":
+                while len(self._items) >= self.capacity and not self._closed:
+                    self._changed.wait()
+            if self._closed:
+                raise Closed
+            while len(self._items) >= self.capacity:
+                dropped.append(self._items.popleft())
+            self._items.append(item)
+            self._changed.notify_all()
+        return dropped
+
+    def get(self) -> T:
+        """Take the oldest item, waiting for one.
+
+        Raises:
+            Closed: it was closed and is empty.
+        """
+        with self._changed:
+            while not self._items and not self._closed:
+                self._changed.wait()
+            if not self._items:
+                raise Closed
+            item = self._items.popleft()
+            self._changed.notify_all()
+            return item
+
+    def close(self, *, discard: bool = False) -> None:
+        """End it: puts fail, gets take what is left (nothing, with `discard`); wakes both sides."""
+        with self._changed:
+            self._closed = True
+            if discard:
+                self._items.clear()
+            self._changed.notify_all()

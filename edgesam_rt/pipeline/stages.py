@@ -1,0 +1,221 @@
+"""What each thread of the pipeline does, and what passes between them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+
+from edgesam_rt.cameras.base import Camera
+from edgesam_rt.clock import Clock, elapsed_ms
+from edgesam_rt.engines import EngineSet
+from edgesam_rt.errors import EndOfStream
+from edgesam_rt.pipeline.budget import Budget
+from edgesam_rt.pipeline.metrics import Metrics
+from edgesam_rt.pipeline.slot import Closed, Slot
+from edgesam_rt.pipeline.task import Task
+from edgesam_rt.records import Embedding, Frame, Result, Timings
+from edgesam_rt.segmenter import Encoder
+from edgesam_rt.sinks.base import RunInfo, Sink
+
+READ_TIMEOUT_S = 0.5  # how long a silent camera may keep the capture thread from seeing a stop
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a run ends by itself; None is never."""
+
+    max_frames: int | None = None
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """What passes from encode to decode."""
+
+    frame: Frame
+    embedding: Embedding
+    step: int
+    started_ns: int
+
+
+@dataclass(frozen=True, eq=False)
+class Lane:
+    """One consumer of results, with the slot it is fed through."""
+
+    name: str
+    slot: Slot[Result]
+
+
+class Shared:
+    """What all stages of one run see."""
+
+    def __init__(self, engines: EngineSet, clock: Clock) -> None:
+        self.engines = engines
+        self.clock = clock
+        self.metrics = Metrics()
+        self.stop = threading.Event()
+        self.info: Future[RunInfo] = Future()
+        self.budget: Future[Budget] = Future()
+        self.in_hand: dict[str, int] = {}  # thread name to frame id, for error messages
+
+    def hold(self, frame_id: int) -> None:
+        """Note which frame this thread works on."""
+        self.in_hand[threading.current_thread().name] = frame_id
+
+
+def capture(
+    shared: Shared,
+    open_camera: Callable[[], Camera],
+    out: Slot[Frame],
+    lanes: tuple[Lane, ...],
+    limits: Limits,
+    budget_ms: float,
+) -> None:
+    """Read frames until the source or a limit ends, or the run is stopped."""
+    camera = open_camera()
+    try:
+        if camera.live:
+            out.policy = "drop_oldest"
+            for lane in lanes:
+                lane.slot.policy = "drop_oldest"
+        steps = len(shared.engines.sides)
+        shared.budget.set_result(Budget(budget_ms, steps, may_drop=camera.live))
+        length = camera.length
+        if limits.max_frames is not None:
+            length = min(length, limits.max_frames) if length is not None else limits.max_frames
+        shared.info.set_result(RunInfo(camera.fps, length, camera.live))
+        _read_all(shared, camera, out, limits)
+    finally:
+        camera.close()
+        out.close()
+
+
+def _read_all(shared: Shared, camera: Camera, out: Slot[Frame], limits: Limits) -> None:
+    metrics, started_ns = shared.metrics, shared.clock.now_ns()
+    lost: Mapping[str, int] = {}
+    while not shared.stop.is_set():
+        if limits.max_frames is not None and metrics.frames >= limits.max_frames:
+            return
+        age_ms = elapsed_ms(started_ns, shared.clock)
+        if limits.duration_s is not None and age_ms >= limits.duration_s * 1e3:
+            return
+        try:
+            frame = camera.read(READ_TIMEOUT_S)
+        except EndOfStream:
+            return
+        finally:
+            for reason, count in camera.losses.items():
+                metrics.drop(reason, count - lost.get(reason, 0))
+            lost = dict(camera.losses)
+        if frame is None:
+            continue
+        metrics.frames += 1
+        metrics.time("capture", frame.capture_ms)
+        shared.hold(frame.frame_id)
+        metrics.drop("newer frame", len(out.put(frame)))
+
+
+def encode(shared: Shared, source: Slot[Frame], out: Slot[Encoded]) -> None:
+    """Encode the frames that can still make it, at the step the budget allows."""
+    sides = shared.engines.sides
+    encoders: dict[int, Encoder] = {}
+    try:
+        encoders[0] = shared.engines.open_encoder(sides[0])
+        while True:
+            frame = source.get()
+            shared.hold(frame.frame_id)
+            waited_ms = elapsed_ms(frame.captured_at_ns, shared.clock)
+            verdict = shared.budget.result().judge(waited_ms)
+            if verdict.is_late:
+                shared.metrics.drop("late")
+                continue
+            if verdict.step not in encoders:
+                encoders[verdict.step] = shared.engines.open_encoder(sides[verdict.step])
+            started_ns = shared.clock.now_ns()
+            embedding = encoders[verdict.step].encode(frame.pixels)
+            shared.metrics.time("wait for encode", waited_ms)
+            out.put(Encoded(frame, embedding, verdict.step, started_ns))
+    finally:
+        for encoder in encoders.values():
+            encoder.close()
+        out.close()
+
+
+def decode(shared: Shared, source: Slot[Encoded], task: Task, lanes: tuple[Lane, ...]) -> None:
+    """Answer the prompts on every embedding and hand the results to all lanes."""
+    decoder = shared.engines.open_decoder()
+    try:
+        while True:
+            item = source.get()
+            shared.hold(item.frame.frame_id)
+            started_ns = shared.clock.now_ns()
+            prompts = task.prompts_for(item.frame)
+            masks = task.answer(decoder, item.embedding, prompts)
+            decoded_ns = shared.clock.now_ns()
+            _ = masks.runs  # brings the masks to picture size: a result is complete when it leaves
+            result = Result(
+                frame=item.frame,
+                masks=masks,
+                object_ids=tuple(range(1, len(masks) + 1)),
+                prompts=prompts,
+                timings=Timings(
+                    capture_ms=item.frame.capture_ms,
+                    fit_ms=item.embedding.fit_ms,
+                    encode_ms=item.embedding.encode_ms,
+                    decode_ms=(decoded_ns - started_ns) / 1e6,
+                    mask_ms=elapsed_ms(decoded_ns, shared.clock),
+                ),
+                backend=item.embedding.backend,
+                bundle=item.embedding.bundle,
+                encoder_side=item.embedding.encoder_side,
+                ladder_step=item.step,
+                dropped=shared.metrics.take_dropped(),
+            )
+            _hand_out(shared, _aged(shared, result, item), lanes)
+    finally:
+        decoder.close()
+        for lane in lanes:
+            lane.slot.close()
+
+
+def _aged(shared: Shared, result: Result, item: Encoded) -> Result:
+    """The finished result with its age, counted and made known to the budget."""
+    now_ns = shared.clock.now_ns()
+    age_ms = (now_ns - item.frame.captured_at_ns) / 1e6
+    budget, metrics = shared.budget.result(), shared.metrics
+    budget.learn((now_ns - item.started_ns) / 1e6, age_ms, item.step, now_ns / 1e9)
+    timings = replace(result.timings, age_ms=age_ms)
+    for name in ("fit", "encode", "decode", "mask", "age"):
+        metrics.time(name, getattr(timings, f"{name}_ms"))
+    metrics.results += 1
+    metrics.ladder[item.step] += 1
+    metrics.late += int(0 < budget.budget_ms < age_ms)
+    return replace(result, timings=timings)
+
+
+def _hand_out(shared: Shared, result: Result, lanes: tuple[Lane, ...]) -> None:
+    for lane in lanes:
+        shared.metrics.sink_drop(lane.name, len(lane.slot.put(result)))
+
+
+def sink(shared: Shared, open_sink: Callable[[RunInfo], Sink], lane: Lane) -> None:
+    """Write every result of a lane."""
+    opened: Sink | None = None
+    try:
+        while True:
+            try:
+                result = lane.slot.get()
+            except Closed:
+                return
+            opened = opened or open_sink(shared.info.result())
+            shared.hold(result.frame.frame_id)
+            started_ns = shared.clock.now_ns()
+            opened.write(result)
+            shared.metrics.time(f"sink {lane.name}", elapsed_ms(started_ns, shared.clock))
+    finally:
+        if opened is not None:
+            opened.close()

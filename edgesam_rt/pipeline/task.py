@@ -1,0 +1,101 @@
+"""What is asked of every frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from edgesam_rt.errors import ConfigError, unknown_name
+from edgesam_rt.everything.generate import generate
+from edgesam_rt.manifest import EverythingFacts
+from edgesam_rt.records import Embedding, Frame, MaskSet, Prompt
+from edgesam_rt.segmenter import Decoder
+
+MODES = ("everything", "prompt")
+STRATEGIES = ("grid",)
+
+
+class Task(Protocol):
+    """Turns embeddings into masks; used by the decode thread alone."""
+
+    def prompts_for(self, frame: Frame) -> tuple[Prompt, ...]:
+        """What is asked about a frame, one per object; empty in everything mode."""
+        ...
+
+    def answer(
+        self, decoder: Decoder, embedding: Embedding, prompts: tuple[Prompt, ...]
+    ) -> MaskSet:
+        """Return one mask per object."""
+        ...
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """What to ask: the same of every frame, or something else of frames with certain names."""
+
+    everywhere: tuple[Prompt, ...] = ()
+    by_frame: Mapping[str, tuple[Prompt, ...]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self.everywhere or self.by_frame)
+
+
+@dataclass(frozen=True)
+class PromptTask:
+    """Given prompts."""
+
+    prompts: Prompts
+
+    def prompts_for(self, frame: Frame) -> tuple[Prompt, ...]:
+        """The frame's own prompts, else those for every frame."""
+        return self.prompts.by_frame.get(frame.name, self.prompts.everywhere)
+
+    def answer(
+        self, decoder: Decoder, embedding: Embedding, prompts: tuple[Prompt, ...]
+    ) -> MaskSet:
+        """One mask per prompt."""
+        return decoder.predict(embedding, prompts)
+
+
+@dataclass(frozen=True)
+class EverythingTask:
+    """All masks of every frame."""
+
+    facts: EverythingFacts
+
+    def prompts_for(self, frame: Frame) -> tuple[Prompt, ...]:  # noqa: ARG002
+        """None."""
+        return ()
+
+    def answer(
+        self,
+        decoder: Decoder,
+        embedding: Embedding,
+        prompts: tuple[Prompt, ...],  # noqa: ARG002
+    ) -> MaskSet:
+        """Masks by falling predicted IoU."""
+        return generate(decoder, embedding, self.facts)
+
+
+def make_task(
+    mode: str | None, prompts: Prompts, strategy: str, facts: EverythingFacts
+) -> Task:
+    """Return the task of a mode; None is "prompt" if there are prompts, else "everything".
+
+    Raises:
+        ConfigError: an unknown mode or strategy; prompt mode without a prompt.
+    """
+    mode = mode or ("prompt" if prompts else "everything")
+    if mode not in MODES:
+        raise ConfigError(unknown_name("mode", mode, MODES))
+    if mode == "prompt":
+        if not prompts:
+            raise ConfigError(
+                "prompt mode: no prompt. Give --point, --box or --prompts, or --mode everything."
+            )
+        return PromptTask(prompts)
+    if strategy not in STRATEGIES:
+        raise ConfigError(unknown_name("strategy", strategy, STRATEGIES))
+    return EverythingTask(facts)

@@ -1,0 +1,123 @@
+"""Prompts to the four prompt tensors that every decoder takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgesam_rt.errors import PromptError, ShapeError
+from edgesam_rt.imaging.geometry import Fit
+from edgesam_rt.manifest import DecoderFacts
+from edgesam_rt.records import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, FOREGROUND, PADDING, Prompt
+from edgesam_rt.types import F32, Bool
+
+
+@dataclass(frozen=True, eq=False)
+class PromptBatch:
+    """N prompts as arrays, in the decoder's own coordinates.
+
+    Attributes:
+        point_coords: (N, P, 2) float32.
+        point_labels: (N, P) float32; -1 is padding.
+        mask_input: (N or 1, 1, h, w) float32 logits.
+        has_mask_input: (N, 1) float32, 1.0 where `mask_input` counts.
+        ambiguous: (N,) bool: a single foreground point and nothing else.
+    """
+
+    point_coords: F32
+    point_labels: F32
+    mask_input: F32
+    has_mask_input: F32
+    ambiguous: Bool
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.point_coords)
+
+    def __getitem__(self, index: slice | np.ndarray) -> PromptBatch:  # type: ignore[type-arg]
+        """Some of the prompts."""
+        shared = len(self.mask_input) != len(self)
+        return PromptBatch(
+            self.point_coords[index],
+            self.point_labels[index],
+            self.mask_input if shared else self.mask_input[index],
+            self.has_mask_input[index],
+            self.ambiguous[index],
+        )
+
+
+def low_res_hw(fit: Fit, facts: DecoderFacts) -> tuple[int, int]:
+    """Height and width of low-resolution masks at a fit's encoder side."""
+    cells = fit.side // facts.mask_stride
+    return cells, cells
+
+
+def from_prompts(prompts: Sequence[Prompt], fit: Fit, facts: DecoderFacts) -> PromptBatch:
+    """Pack prompts in image pixels; boxes come last in their row, padding between.
+
+    Raises:
+        PromptError: a prompt means nothing on this picture, or has more points than the decoder
+            takes.
+        ShapeError: a mask input is of another size than this encoder's low-resolution masks.
+    """
+    placed = [p.on_image(fit.image_hw) for p in prompts]
+    extra = int(facts.padding_point)
+    longest = max((len(p.point_labels) + (0 if p.has_box else extra) for p in placed), default=1)
+    most = max((len(p.point_labels) for p in placed), default=0)
+    if most > facts.points_per_prompt:
+        raise PromptError(
+            f"prompt: {most} points and box corners on one object; this model takes "
+            f"{facts.points_per_prompt}. Keep the last ones and pass the earlier answer's "
+            "low_res_logits as mask_input (Prompt.with_mask)."
+        )
+    longest = max(1, longest)
+    coords = np.zeros((len(placed), longest, 2), np.float32)
+    labels = np.full((len(placed), longest), PADDING, np.float32)
+    for row, prompt in enumerate(placed):
+        corner = np.isin(prompt.point_labels, (BOX_TOP_LEFT, BOX_BOTTOM_RIGHT))
+        order = np.concatenate([np.flatnonzero(~corner), np.flatnonzero(corner)])
+        n = len(order)
+        coords[row, :n] = to_decoder_frame(prompt.point_coords[order], fit, facts)
+        labels[row, :n] = prompt.point_labels[order]
+    mask_input, has_mask = _mask_inputs(placed, low_res_hw(fit, facts), facts)
+    ambiguous = np.array([p.is_ambiguous for p in placed], np.bool_)
+    return PromptBatch(coords, labels, mask_input, has_mask, ambiguous)
+
+
+def from_points(points: F32, fit: Fit, facts: DecoderFacts) -> PromptBatch:
+    """One foreground point per prompt, (N, 2) image pixels; for everything mode."""
+    n = len(points)
+    width = 2 if facts.padding_point else 1
+    coords = np.zeros((n, width, 2), np.float32)
+    labels = np.full((n, width), PADDING, np.float32)
+    coords[:, 0] = to_decoder_frame(points, fit, facts)
+    labels[:, 0] = FOREGROUND
+    mask_input, has_mask = _mask_inputs([None] * n, low_res_hw(fit, facts), facts)
+    return PromptBatch(coords, labels, mask_input, has_mask, np.ones(n, np.bool_))
+
+
+def to_decoder_frame(xy: F32, fit: Fit, facts: DecoderFacts) -> F32:
+    """Image pixels (..., 2) to the coordinates the decoder takes."""
+    unit = fit.to_unit(xy)
+    return unit if facts.coordinates == "unit" else unit * np.float32(facts.prompt_side)
+
+
+def _mask_inputs(
+    prompts: Sequence[Prompt | None], hw: tuple[int, int], facts: DecoderFacts
+) -> tuple[F32, F32]:
+    given = [p.mask_input if p is not None else None for p in prompts]
+    has_mask = np.array([[float(m is not None)] for m in given], np.float32).reshape(-1, 1)
+    shared = facts.mask_input_broadcasts and not has_mask.any()
+    masks = np.zeros((1 if shared else len(prompts), 1, *hw), np.float32)
+    for row, mask in enumerate(given):
+        if mask is None:
+            continue
+        if mask.shape != hw:
+            raise ShapeError(
+                f"mask_input: expected {hw} low-resolution logits, got {mask.shape}. "
+                "They must come from an answer made with the same encoder side."
+            )
+        masks[row, 0] = mask
+    return masks, has_mask

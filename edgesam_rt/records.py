@@ -1,0 +1,344 @@
+"""The values that travel: frozen, checked where they are born."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from edgesam_rt.errors import PromptError, ShapeError
+from edgesam_rt.imaging import masks as mask_ops
+from edgesam_rt.imaging import rle as rle_ops
+from edgesam_rt.imaging.geometry import Fit
+from edgesam_rt.types import F32, I64, U8, AnyArray, Bool
+
+PADDING, BACKGROUND, FOREGROUND, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT = -1, 0, 1, 2, 3
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One picture of a source.
+
+    Attributes:
+        frame_id: 0, 1, 2, … in the order in which the source gave them; gaps are lost frames.
+        pixels: (H, W, 3) uint8 RGB, owned by this frame.
+        captured_at_ns: monotonic time at which the picture was complete.
+        name: what to call it in files: a stem like "street" or "frame-000012".
+        capture_ms: how long the source took to read and decode it.
+    """
+
+    frame_id: int
+    pixels: U8
+    captured_at_ns: int
+    name: str
+    capture_ms: float = 0.0
+
+    @property
+    def image_hw(self) -> tuple[int, int]:
+        """Height and width, px."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+
+def check_image(pixels: AnyArray) -> U8:
+    """Return `pixels` if it is an (H, W, 3) uint8 picture, else raise ShapeError."""
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or 0 in pixels.shape:
+        raise ShapeError(
+            f"image: expected (H, W, 3) uint8 RGB with H, W >= 1, got {pixels.shape} "
+            f"{pixels.dtype}. edgesam_rt.read_image converts files of any mode."
+        )
+    return pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """What is asked about one object, in image pixels (continuous: the first centre is 0.5, 0.5).
+
+    `a + b` joins two prompts about the same object.
+
+    Attributes:
+        point_coords: (P, 2) float32, x then y.
+        point_labels: (P,) int64: 1 foreground, 0 background, 2 and 3 a box's top-left and
+            bottom-right corner (at most one box).
+        mask_input: (h, w) float32 low-resolution logits of an earlier answer, or None.
+
+    Raises:
+        PromptError: coordinates not finite, an unknown label, a box out of order, two boxes.
+    """
+
+    point_coords: F32
+    point_labels: I64
+    mask_input: F32 | None = None
+
+    def __post_init__(self) -> None:
+        """Check and normalise the arrays."""
+        coords = np.asarray(self.point_coords, np.float32).reshape(-1, 2)
+        labels = np.asarray(self.point_labels, np.int64).reshape(-1)
+        object.__setattr__(self, "point_coords", coords)
+        object.__setattr__(self, "point_labels", labels)
+        if len(coords) != len(labels):
+            raise PromptError(f"prompt: {len(coords)} points but {len(labels)} labels.")
+        if not np.isfinite(coords).all():
+            raise PromptError(f"prompt: coordinates must be finite numbers, got {coords.tolist()}.")
+        if not np.isin(labels, _ALLOWED_LABELS).all():
+            raise PromptError(
+                "prompt: labels are 1 (foreground), 0 (background), 2 and 3 (box corners), "
+                f"got {labels.tolist()}."
+            )
+        self._check_box()
+        if self.mask_input is not None and np.ndim(self.mask_input) != 2:
+            raise PromptError(
+                "prompt: mask_input is (h, w) low-resolution logits of an earlier answer, "
+                f"got shape {np.shape(self.mask_input)}."
+            )
+
+    def _check_box(self) -> None:
+        labels, coords = self.point_labels, self.point_coords
+        first = np.flatnonzero(labels == BOX_TOP_LEFT)
+        last = np.flatnonzero(labels == BOX_BOTTOM_RIGHT)
+        if len(first) != len(last) or len(first) > 1:
+            raise PromptError("prompt: a prompt has at most one box; give each object its own.")
+        if len(first) and not (coords[first[0]] < coords[last[0]]).all():
+            x0, y0, x1, y1 = (*coords[first[0]].tolist(), *coords[last[0]].tolist())
+            raise PromptError(
+                "prompt: a box is x0,y0,x1,y1 with x0 < x1 and y0 < y1, "
+                f"got {x0:g},{y0:g},{x1:g},{y1:g}."
+            )
+
+    @classmethod
+    def point(cls, x: float, y: float, label: int = FOREGROUND) -> Prompt:
+        """One point; label 1 is on the object, 0 is not on it (means something only beside a 1)."""
+        return cls(np.array([[x, y]], np.float32), np.array([label]))
+
+    @classmethod
+    def points(cls, coords: ArrayLike, labels: ArrayLike) -> Prompt:
+        """Several points of one object: (P, 2) and (P,)."""
+        return cls(np.asarray(coords, np.float32), np.asarray(labels, np.int64))
+
+    @classmethod
+    def box(cls, x0: float, y0: float, x1: float, y1: float) -> Prompt:
+        """A box: left, top, right, bottom."""
+        corners = np.array([[x0, y0], [x1, y1]], np.float32)
+        return cls(corners, np.array([BOX_TOP_LEFT, BOX_BOTTOM_RIGHT]))
+
+    def __add__(self, other: Prompt) -> Prompt:
+        """Both prompts, about one object; the later mask counts."""
+        return Prompt(
+            np.concatenate([self.point_coords, other.point_coords]),
+            np.concatenate([self.point_labels, other.point_labels]),
+            other.mask_input if other.mask_input is not None else self.mask_input,
+        )
+
+    def with_mask(self, mask_input: F32) -> Prompt:
+        """The same prompt, refining an earlier answer's `low_res_logits[i]`."""
+        return Prompt(self.point_coords, self.point_labels, mask_input)
+
+    @property
+    def has_box(self) -> bool:
+        """Whether a box is part of it."""
+        return bool((self.point_labels == BOX_TOP_LEFT).any())
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether it is a single foreground point, which fits a part as well as a whole (SAM)."""
+        return self.mask_input is None and self.point_labels.tolist() == [FOREGROUND]
+
+    def on_image(self, image_hw: tuple[int, int]) -> Prompt:
+        """Return the prompt as it applies to a picture: a box is clipped to it.
+
+        Raises:
+            PromptError: a point or a whole box lies outside, or nothing names an object.
+        """
+        h, w = image_hw
+        coords, labels = self.point_coords, self.point_labels
+        if not np.isin(labels, (FOREGROUND, BOX_TOP_LEFT)).any() and self.mask_input is None:
+            raise PromptError(
+                "prompt: needs a foreground point, a box or a mask; "
+                "background points alone name no object."
+            )
+        corner = np.isin(labels, (BOX_TOP_LEFT, BOX_BOTTOM_RIGHT))
+        limit = np.array([w, h], np.float32)
+        outside = ~corner & ((coords < 0) | (coords > limit)).any(1)
+        if outside.any():
+            x, y = coords[outside][0].tolist()
+            raise PromptError(f"prompt: point {x:g},{y:g} lies outside the {w}x{h} picture.")
+        clipped = np.where(corner[:, None], coords.clip(0, limit), coords)
+        if corner.any():
+            size = clipped[labels == BOX_BOTTOM_RIGHT][0] - clipped[labels == BOX_TOP_LEFT][0]
+            if not (size > 0).all():
+                box = ",".join(f"{v:g}" for v in coords[corner].ravel().tolist())
+                raise PromptError(f"prompt: box {box} lies outside the {w}x{h} picture.")
+        return Prompt(clipped, labels, self.mask_input)
+
+
+_ALLOWED_LABELS = (BACKGROUND, FOREGROUND, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT)
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """What the encoder made of one picture; prompts are answered from it.
+
+    Attributes:
+        tensors: the encoder's outputs by name; shapes are the bundle's.
+        fit: how the picture lies in the encoder's frame.
+        bundle: name and version of the bundle that made it.
+        backend: what ran the encoder.
+        fit_ms: time to resize and pad the picture.
+        encode_ms: time the engine ran.
+    """
+
+    tensors: Mapping[str, AnyArray]
+    fit: Fit
+    bundle: str
+    backend: str
+    fit_ms: float = 0.0
+    encode_ms: float = 0.0
+
+    @property
+    def image_hw(self) -> tuple[int, int]:
+        """Height and width of the picture, px."""
+        return self.fit.image_hw
+
+    @property
+    def encoder_side(self) -> int:
+        """Side of the encoder's square input, px."""
+        return self.fit.side
+
+
+@dataclass(frozen=True, eq=False)
+class MaskSet:
+    """K masks of one picture. Low-resolution logits are kept; the rest is made when asked for.
+
+    Attributes:
+        low_res_logits: (K, h, w) float32, unbounded, over the whole encoder square.
+        predicted_iou: (K,) float32, the model's own estimate of each mask's quality.
+        fit: the way back to the picture.
+        mask_threshold: the cut, in logits.
+        point_coords: (K, 2) float32 px: the point each mask was asked with (a box's centre);
+            empty (0, 2) where unknown.
+        stability_score: (K,) float32 in [0, 1], in everything mode; else empty (0,).
+    """
+
+    low_res_logits: F32
+    predicted_iou: F32
+    fit: Fit
+    mask_threshold: float = 0.0
+    point_coords: F32 = field(default_factory=lambda: np.zeros((0, 2), np.float32))
+    stability_score: F32 = field(default_factory=lambda: np.zeros(0, np.float32))
+
+    def __post_init__(self) -> None:
+        """Check that all K agree."""
+        k = len(self.low_res_logits)
+        if self.low_res_logits.ndim != 3 or self.predicted_iou.shape != (k,):
+            raise ShapeError(
+                f"MaskSet: expected (K, h, w) logits and (K,) predicted_iou, got "
+                f"{self.low_res_logits.shape} and {self.predicted_iou.shape}."
+            )
+
+    def __len__(self) -> int:
+        """K."""
+        return len(self.low_res_logits)
+
+    def __getitem__(self, index: int | slice | AnyArray) -> MaskSet:
+        """Some of the masks, always as a MaskSet; index by int, slice, bool or int array."""
+        pick = np.arange(len(self))[index].reshape(-1)
+
+        def some(values: F32) -> F32:
+            return values[pick] if len(values) else values
+
+        return MaskSet(
+            self.low_res_logits[pick],
+            self.predicted_iou[pick],
+            self.fit,
+            self.mask_threshold,
+            some(self.point_coords),
+            some(self.stability_score),
+        )
+
+    @property
+    def image_hw(self) -> tuple[int, int]:
+        """Height and width of the picture, px."""
+        return self.fit.image_hw
+
+    def each_mask(self) -> Iterator[Bool]:
+        """One (H, W) mask after another; holds one at a time."""
+        for logits in self.low_res_logits:
+            yield mask_ops.to_image(logits, self.fit, self.mask_threshold)
+
+    @cached_property
+    def masks(self) -> Bool:
+        """(K, H, W) bool at the picture's size; K * H * W bytes, so ask for few at a time."""
+        out = np.empty((len(self), *self.image_hw), np.bool_)
+        for i, mask in enumerate(self.each_mask()):
+            out[i] = mask
+        return out
+
+    @cached_property
+    def runs(self) -> tuple[I64, ...]:
+        """Run lengths of every mask, column by column, zeros first; made once, then kept."""
+        kept: Sequence[Bool] | None = self.__dict__.get("masks")
+        return tuple(rle_ops.run_lengths(m) for m in (self.each_mask() if kept is None else kept))
+
+    @cached_property
+    def areas(self) -> I64:
+        """(K,) pixels in each mask."""
+        return np.array([runs[1::2].sum() for runs in self.runs], np.int64)
+
+    @cached_property
+    def boxes_xyxy(self) -> F32:
+        """(K, 4) left, top, right, bottom in px, right and bottom exclusive; zeros if empty."""
+        boxes = [rle_ops.runs_to_box(runs, self.image_hw) for runs in self.runs]
+        return np.array(boxes, np.float32).reshape(-1, 4)
+
+    def rle(self) -> list[dict[str, object]]:
+        """COCO's compressed form of every mask: {"size": [H, W], "counts": "..."}."""
+        h, w = self.image_hw
+        return [{"size": [h, w], "counts": rle_ops.compress(runs)} for runs in self.runs]
+
+    def polygons(self) -> list[list[F32]]:
+        """Outlines of every mask: per mask a list of (V, 2) float32 px; holes are left out."""
+        return [mask_ops.outlines(mask) for mask in self.each_mask()]
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Where one frame's time went, in milliseconds; waits are in no stage but in `age_ms`."""
+
+    capture_ms: float = 0.0
+    fit_ms: float = 0.0
+    encode_ms: float = 0.0
+    decode_ms: float = 0.0
+    mask_ms: float = 0.0
+    age_ms: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """All that is known about one frame.
+
+    Attributes:
+        frame: the picture it is about.
+        masks: one mask per object, in the order of `object_ids`.
+        object_ids: names of the objects, ints from 1; in everything mode by rank.
+        prompts: what was asked, one per object; empty in everything mode.
+        timings: where the time went; `timings.age_ms` is capture to result.
+        backend: what ran the engines.
+        bundle: name and version of the bundle.
+        encoder_side: side of the encoder's input, px.
+        ladder_step: 0 is full quality; more is cheaper.
+        dropped: frames lost since the last result, by reason.
+    """
+
+    frame: Frame
+    masks: MaskSet
+    object_ids: tuple[int, ...]
+    prompts: tuple[Prompt, ...]
+    timings: Timings
+    backend: str
+    bundle: str
+    encoder_side: int
+    ladder_step: int = 0
+    dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))

@@ -1,0 +1,232 @@
+"""Encoder and Decoder: pictures to embeddings, embeddings and prompts to masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from edgesam_rt.backends import Backend, BackendOptions, open_engine
+from edgesam_rt.bundle import Bundle
+from edgesam_rt.clock import CLOCK, elapsed_ms
+from edgesam_rt.errors import ConfigError
+from edgesam_rt.imaging.geometry import Fit, to_encoder_input
+from edgesam_rt.manifest import DecoderFacts
+from edgesam_rt.prompt_feeds import PromptBatch, from_prompts, low_res_hw
+from edgesam_rt.records import Embedding, MaskSet, Prompt, check_image
+from edgesam_rt.types import F32, I64, U8, AnyArray
+
+# Prompts per engine call: enough to share what is read once per call, few enough to stay in the
+# second-level cache and to bound memory (a made mask takes 2 MB of working set at side 512).
+SCORE_CHUNK = 32
+MASK_CHUNK = 8
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How a bundle's engines are opened: by which backend, and with what of it."""
+
+    backend: str
+    backend_options: BackendOptions = BackendOptions()
+
+
+class Encoder:
+    """The encoder of a bundle at one side. One thread opens, uses and closes it."""
+
+    def __init__(self, bundle: Bundle, options: EngineOptions, side: int) -> None:
+        sides = bundle.sides(options.backend)
+        if side not in sides:
+            raise ConfigError(
+                f"bundle {bundle.label}: no encoder of side {side} for {options.backend}. "
+                f"It has {', '.join(map(str, sides))}."
+            )
+        self.side = side
+        self._label = bundle.label
+        self._preprocess = bundle.manifest.preprocess
+        self._engine = open_engine(
+            bundle, "encoder", options.backend, side, options.backend_options
+        )
+        self._input = next(iter(self._engine.inputs))
+
+    def encode(self, pixels: U8) -> Embedding:
+        """Encode a picture, (H, W, 3) uint8 RGB; all prompts about it are answered from the result.
+
+        Raises:
+            ShapeError: it is not such a picture.
+        """
+        check_image(pixels)
+        started = CLOCK.now_ns()
+        fit = Fit.longest_side((pixels.shape[0], pixels.shape[1]), self.side)
+        feed = self._feed(to_encoder_input(pixels, fit, self._preprocess.pad_value))
+        fit_ms = elapsed_ms(started)
+        started = CLOCK.now_ns()
+        tensors = self._engine.run({self._input: feed})
+        encode_ms = elapsed_ms(started)
+        return Embedding(tensors, fit, self._label, self._engine.name, fit_ms, encode_ms)
+
+    def _feed(self, square: U8) -> AnyArray:
+        rule = self._preprocess
+        pixels: AnyArray = square if rule.colour == "rgb" else square[..., ::-1]
+        if not rule.normalised_in_engine:
+            pixels = (pixels.astype(np.float32) - np.float32(rule.mean)) / np.float32(rule.std)
+        if rule.layout == "nchw":
+            pixels = pixels.transpose(2, 0, 1)
+        return np.ascontiguousarray(pixels[None], dtype=rule.input_dtype)
+
+    def close(self) -> None:
+        """Give the engine back."""
+        self._engine.close()
+
+
+class Scored(NamedTuple):
+    """Scores of N prompts, and what is needed to make any of their masks."""
+
+    predicted_iou: F32  # (N, M)
+    tokens: F32 | None  # (N, M, D) where the bundle has a mask head
+    logits: F32 | None  # (N, M, h, w) where the decoder makes masks at once
+
+
+class Decoder:
+    """The decoder of a bundle. One thread opens, uses and closes it.
+
+    A bundle has either one `decoder` engine, or a `scorer` that gives scores and mask tokens, and a
+    `mask_head` that makes a token's mask. With the pair, only masks that somebody wants are made.
+    """
+
+    def __init__(self, bundle: Bundle, options: EngineOptions, side: int) -> None:
+        self.facts: DecoderFacts = bundle.manifest.decoder
+        name, how = options.backend, options.backend_options
+        self._head: Backend | None = None
+        if bundle.has("mask_head", name, side):
+            self._head = open_engine(bundle, "mask_head", name, side, how)
+        part = "decoder" if self._head is None else "scorer"
+        self._engine = open_engine(bundle, part, name, side, how)
+
+    def score(self, embedding: Embedding, batch: PromptBatch) -> Scored:
+        """Score all M answers of every prompt of a batch."""
+        outputs = [self._score(embedding, chunk) for chunk in _chunks(batch, SCORE_CHUNK)]
+        if len(outputs) == 1:
+            return outputs[0]
+
+        def joined(parts: Sequence[F32 | None]) -> F32 | None:
+            found = [p for p in parts if p is not None]
+            return np.concatenate(found) if found else None
+
+        iou = np.concatenate([s.predicted_iou for s in outputs])
+        return Scored(iou, joined([s.tokens for s in outputs]), joined([s.logits for s in outputs]))
+
+    def _score(self, embedding: Embedding, batch: PromptBatch) -> Scored:
+        out = self._engine.run(_feeds(self._engine, embedding, batch))
+        return Scored(out["iou_predictions"], out.get("mask_tokens"), out.get("low_res_masks"))
+
+    def masks(
+        self, embedding: Embedding, batch: PromptBatch, scored: Scored, rows: I64, answers: I64
+    ) -> F32:
+        """Make chosen masks.
+
+        Args:
+            embedding: what the batch was scored on.
+            batch: the prompts.
+            scored: their scores.
+            rows: (K,) which prompt.
+            answers: (K,) which of its answers, 0 to M - 1.
+
+        Returns:
+            (K, h, w) low-resolution logits, unbounded.
+        """
+        if scored.logits is not None:
+            return scored.logits[rows, answers]
+        assert self._head is not None and scored.tokens is not None
+        tokens, asked = scored.tokens[rows, answers], batch[rows]
+        made = [
+            self._head.run(_feeds(self._head, embedding, asked[at], mask_tokens=tokens[at]))
+            for at in _slices(len(rows), MASK_CHUNK)
+        ]
+        if len(made) == 1:
+            return made[0]["low_res_masks"][:, 0]
+        return np.concatenate([out["low_res_masks"][:, 0] for out in made])
+
+    def best_answers(self, scored: Scored, batch: PromptBatch) -> I64:
+        """Which answer to give to each prompt, (N,): the best-scored one if it is ambiguous."""
+        choices = np.array(self.facts.ambiguous_answers)
+        best = choices[scored.predicted_iou[:, choices].argmax(1)]
+        return np.where(batch.ambiguous, best, self.facts.clear_answer).astype(np.int64)
+
+    def predict(
+        self, embedding: Embedding, prompts: Sequence[Prompt], *, multimask_output: bool = False
+    ) -> MaskSet:
+        """Answer prompts about one picture.
+
+        Args:
+            embedding: of the picture.
+            prompts: any number; all are decoded together.
+            multimask_output: give all M answers of each prompt, not only the best one.
+
+        Returns:
+            One mask per prompt in their order; with `multimask_output` M masks per prompt, those of
+            the first prompt first.
+
+        Raises:
+            PromptError: a prompt means nothing on this picture.
+        """
+        batch = from_prompts(prompts, embedding.fit, self.facts)
+        if not prompts:
+            return self.nothing(embedding)
+        scored = self.score(embedding, batch)
+        n, m = scored.predicted_iou.shape
+        if multimask_output:
+            rows, answers = np.repeat(np.arange(n), m), np.tile(np.arange(m), n)
+        else:
+            rows, answers = np.arange(n), self.best_answers(scored, batch)
+        return MaskSet(
+            self.masks(embedding, batch, scored, rows, answers),
+            scored.predicted_iou[rows, answers],
+            embedding.fit,
+            self.facts.mask_threshold,
+            np.stack([anchor(p) for p in prompts])[rows],
+        )
+
+    def nothing(self, embedding: Embedding) -> MaskSet:
+        """An empty answer about a picture."""
+        shape = (0, *low_res_hw(embedding.fit, self.facts))
+        scores = np.zeros(0, np.float32)
+        return MaskSet(np.zeros(shape, np.float32), scores, embedding.fit, self.facts.mask_threshold)
+
+    def close(self) -> None:
+        """Give the engines back."""
+        self._engine.close()
+        if self._head is not None:
+            self._head.close()
+
+
+def anchor(prompt: Prompt) -> F32:
+    """(2,) one point that stands for a prompt, px: its first foreground point or its middle."""
+    named = prompt.point_coords[prompt.point_labels == 1]
+    if len(named):
+        return named[0]
+    if len(prompt.point_coords):
+        return prompt.point_coords.mean(0).astype(np.float32)
+    return np.zeros(2, np.float32)
+
+
+def _slices(n: int, size: int) -> Iterator[slice]:
+    return (slice(at, at + size) for at in range(0, n, size))
+
+
+def _chunks(batch: PromptBatch, size: int) -> Iterator[PromptBatch]:
+    return (batch[at] for at in _slices(len(batch), size))
+
+
+def _feeds(
+    engine: Backend, embedding: Embedding, batch: PromptBatch, **more: AnyArray
+) -> dict[str, AnyArray]:
+    given = {
+        "point_coords": batch.point_coords,
+        "point_labels": batch.point_labels,
+        "mask_input": batch.mask_input,
+        "has_mask_input": batch.has_mask_input,
+        **more,
+    }
+    return {n: given[n] if n in given else embedding.tensors[n] for n in engine.inputs}

@@ -1,0 +1,158 @@
+"""Results drawn on their pictures: a video, one picture, or a folder of pictures."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from pathlib import Path
+from typing import Protocol
+
+from edgesam_rt.clock import CLOCK, Clock
+from edgesam_rt.drawing import overlay
+from edgesam_rt.records import Result
+from edgesam_rt.sinks import files
+from edgesam_rt.sinks.base import RunInfo
+from edgesam_rt.sinks.spec import SinkSpec
+from edgesam_rt.sinks.video import CODECS, VideoFile
+from edgesam_rt.types import U8
+
+_PICTURES = (".png", ".jpg", ".jpeg")
+_DEFAULT_FPS = 10.0
+_MAX_FPS = 240.0
+_MAX_GAP_S = 5.0  # of a live source: a longer pause is cut short in the video
+_FPS_OVER = 30  # results: the rate shown is their mean
+
+
+class _Output(Protocol):
+    """Where drawn pictures go."""
+
+    def add(self, pixels: U8, result: Result) -> None:
+        """Take one picture."""
+
+    def close(self) -> None:
+        """Finish."""
+
+
+class OverlaySink:
+    """Draws every result (`drawing/overlay.py`) and writes it.
+
+    The path decides what is made:
+        .mp4 .webm .avi .mkv: a video, of the first picture's size. A live source's video runs at
+            the world's pace; others show every picture once.
+        .png .jpg: one picture; if more come, the second is NAME-000002.png, and so on.
+        anything else: a folder with a PNG per picture, named like the frame.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        info: RunInfo | None = None,
+        *,
+        fps: float | None = None,
+        clock: Clock = CLOCK,
+    ) -> None:
+        """Check the path and make folders; a video is begun with the first result.
+
+        Args:
+            path: what to write; see above.
+            info: the source's rate, and whether it is live.
+            fps: of a video, instead of the source's.
+            clock: what the rate shown is measured with.
+
+        Raises:
+            ConfigError: a folder is where a file should be, or the other way round.
+            SinkError: it may not be written.
+        """
+        self.name = f"overlay:{path}"
+        self._out = _open_output(path, info or RunInfo(), fps, self.name)
+        self._clock = clock
+        self._times_ns: deque[int] = deque(maxlen=_FPS_OVER + 1)
+
+    @classmethod
+    def from_spec(cls, spec: SinkSpec, info: RunInfo) -> OverlaySink:
+        """Open it for a parsed spec; the option `fps` is the video's rate."""
+        fps = spec.number("fps", 0.1, _MAX_FPS)
+        return cls(Path(spec.target).expanduser(), info, fps=fps)
+
+    def write(self, result: Result) -> None:
+        """Draw and write one result."""
+        self._times_ns.append(self._clock.now_ns())
+        self._out.add(overlay.draw(result, fps=self._fps()), result)
+
+    def _fps(self) -> float | None:
+        passed_ns = self._times_ns[-1] - self._times_ns[0]
+        return (len(self._times_ns) - 1) * 1e9 / passed_ns if passed_ns else None
+
+    def close(self) -> None:
+        """Finish the video."""
+        self._out.close()
+
+
+def _open_output(path: Path, info: RunInfo, fps: float | None, who: str) -> _Output:
+    suffix = path.suffix.lower()
+    if suffix in CODECS and not path.is_dir():
+        return _Video(path, info, fps, who)
+    return _Pictures(path, who)
+
+
+class _Video:
+    """One video file."""
+
+    def __init__(self, path: Path, info: RunInfo, fps: float | None, who: str) -> None:
+        known = info.fps if info.fps and 0 < info.fps < math.inf else _DEFAULT_FPS
+        self._fps = fps or min(known, _MAX_FPS)
+        self._file = VideoFile(path, self._fps, who)
+        self._is_live = info.live
+        self._end_ns: float = 0.0  # what is in the file lasts until then, on the frames' clock
+
+    def add(self, pixels: U8, result: Result) -> None:
+        self._file.add(pixels, self._repeats(result.frame.captured_at_ns))
+
+    def _repeats(self, captured_at_ns: int) -> int:
+        """For how many frames a picture is shown, so that a live video keeps time."""
+        if not self._is_live:
+            return 1
+        frame_ns = 1e9 / self._fps
+        gap_ns = captured_at_ns - self._end_ns
+        if not self._file.frames or gap_ns > _MAX_GAP_S * 1e9:
+            self._end_ns = captured_at_ns + frame_ns
+            return 1
+        count = max(0, round(gap_ns / frame_ns) + 1)
+        self._end_ns += count * frame_ns
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Pictures:
+    """One picture, or a folder of them."""
+
+    def __init__(self, path: Path, who: str) -> None:
+        self._path = path
+        self._who = who
+        self._written = 0
+        self._is_one = path.suffix.lower() in _PICTURES and not path.is_dir()
+        if self._is_one:
+            files.check_file(path, who)
+        else:
+            files.make_folder(path, who)
+
+    def add(self, pixels: U8, result: Result) -> None:
+        path = self._path_for(result.frame.name)
+        try:
+            files.write_whole(path, files.encode_picture(pixels, path.suffix.lower()))
+        except OSError as error:
+            intact = f"The {self._written} pictures written before are intact."
+            raise files.write_failed(self._who, path, error, intact) from error
+        self._written += 1
+
+    def _path_for(self, name: str) -> Path:
+        if not self._is_one:
+            return self._path / f"{files.stem(name)}.png"
+        if not self._written:
+            return self._path
+        return self._path.with_name(f"{self._path.stem}-{self._written + 1:06d}{self._path.suffix}")
+
+    def close(self) -> None:
+        pass

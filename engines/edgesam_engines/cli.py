@@ -1,0 +1,156 @@
+"""`edgesam-engines`: make, check and look at engine bundles."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from edgesam_rt import bundle as bundles
+from edgesam_rt.cli.exits import run_command
+from edgesam_rt.errors import BackendMissing, ConfigError
+
+DESCRIPTION = "Make, check and look at engine bundles: what crosses from a workstation to a board."
+
+
+def _build(args: argparse.Namespace) -> int:
+    build, recipe = _factory("build"), _factory("recipe")
+    chosen, folder = recipe.load(args.recipe)
+    if chosen.precision == "int8" and args.calibration is None:
+        raise ConfigError("build: an INT8 bundle needs --calibration DIR with some dozen photos.")
+    job = build.Job(
+        recipe=chosen,
+        checkpoint=args.checkpoint or (folder / chosen.checkpoint).resolve(),
+        calibration_folder=args.calibration,
+        out=args.out or Path(chosen.name),
+        replace=args.replace,
+    )
+    started = time.monotonic()
+    sys.stderr.write(f"weights: {chosen.licence}\n")
+    made = build.run(job, lambda step: _say(f"[{time.monotonic() - started:5.0f} s] {step}"))
+    _print_bundle(made, as_json=args.json)
+    return 0
+
+
+def _verify(args: argparse.Namespace) -> int:
+    verify, recipes, families = (_factory(n) for n in ("verify", "recipe", "families.table"))
+    found = bundles.find(args.bundle)
+    recipe, folder = recipes.load(args.recipe or found.manifest.name)
+    family = families.open_family(found.manifest.family)
+    checkpoint = args.checkpoint or (folder / recipe.checkpoint).resolve()
+    photos = verify.photos_for(args.photos, recipe)
+    report = verify.against_float(found.folder, family, family.load(checkpoint), photos)
+    sys.stdout.write(json.dumps(report, indent=2) + "\n")
+    verify.require(report, recipe.acceptance)
+    return 0
+
+
+def _list(args: argparse.Namespace) -> int:
+    rows = {name: bundles.load(folder) for name, folder in bundles.installed().items()}
+    if args.json:
+        plain = {n: {"folder": str(b.folder), "version": b.manifest.version} for n, b in rows.items()}
+        sys.stdout.write(json.dumps(plain, indent=2) + "\n")
+    for name, found in rows.items() if not args.json else ():
+        m = found.manifest
+        kinds = ", ".join(
+            f"{b} {'/'.join(str(s) for s in found.sides(b))}" for b in found.backends
+        )
+        sys.stdout.write(f"{name:<20} {m.version:<8} {m.family:<12} {m.precision:<5} {kinds}\n")
+    return 0
+
+
+def _inspect(args: argparse.Namespace) -> int:
+    found = bundles.find(args.bundle)
+    for entry in found.manifest.engines:
+        found.path(entry)  # checks the hash
+    _print_bundle(found, as_json=args.json)
+    return 0
+
+
+def _print_bundle(found: bundles.Bundle, *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write((found.folder / bundles.MANIFEST).read_text(encoding="utf-8"))
+        return
+    m = found.manifest
+    lines = [
+        f"{m.name} {m.version} ({m.family}, {m.precision}) in {found.folder}",
+        f"licence of the weights: {m.licence}",
+    ]
+    for e in m.engines:
+        side = f" {e.side}" if e.side else ""
+        mb = e.size_bytes / 1e6
+        lines.append(f"  {e.part + side:<14} {e.backend:<12} {mb:6.2f} MB  sha256 {e.sha256[:16]}")
+    for key, figures in m.verification.items():
+        if isinstance(figures, dict):
+            lines.append(
+                f"  {key}: mean IoU with the float model {figures['mean_iou']} over "
+                f"{figures['prompts']} prompts on {figures['photos']} photos"
+            )
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _factory(name: str):  # type: ignore[no-untyped-def]
+    """Import a part of the factory that needs torch and onnx."""
+    import importlib
+
+    try:
+        return importlib.import_module(f"edgesam_engines.{name}")
+    except ImportError as error:
+        raise BackendMissing(
+            f"{error}. Building and verifying need the factory's packages: "
+            "pip install 'edgesam_rt[engines]'."
+        ) from error
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    top = argparse.ArgumentParser(prog="edgesam-engines", description=DESCRIPTION)
+    top.add_argument("-v", "--verbose", action="store_true", help="say more on stderr")
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        added = verbs.add_parser(name, help=text, description=text)
+        added.set_defaults(run=run)
+        return added
+
+    p = verb("build", _build, "Make a bundle from a recipe and a checkpoint.")
+    p.add_argument("recipe", help="a recipe's name or TOML file, such as pocketsam-int8")
+    p.add_argument("--checkpoint", type=Path, help="weights; default: the recipe's")
+    p.add_argument("--calibration", type=Path, metavar="DIR", help="photos for INT8 ranges")
+    p.add_argument("--out", type=Path, metavar="BUNDLE", help="folder; default: the recipe's name")
+    p.add_argument("--replace", action="store_true", help="replace an existing bundle")
+    p.add_argument("--json", action="store_true", help="print the manifest")
+
+    p = verb("verify", _verify, "Compare a bundle's engines with the float model.")
+    p.add_argument("bundle", help="name or folder")
+    p.add_argument("--checkpoint", type=Path, help="weights; default: the recipe's")
+    p.add_argument("--recipe", help="default: the one of the bundle's name")
+    p.add_argument("--photos", type=Path, metavar="DIR", help="default: two built-in pictures")
+
+    p = verb("list", _list, "List the bundles on the search path (EDGESAM_BUNDLES adds folders).")
+    p.add_argument("--json", action="store_true")
+
+    p = verb("inspect", _inspect, "Show a bundle and check its files' hashes.")
+    p.add_argument("bundle", help="name or folder")
+    p.add_argument("--json", action="store_true", help="print the manifest")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    args = parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO if args.verbose else logging.ERROR, format="%(message)s")
+    return run_command(lambda: int(args.run(args)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

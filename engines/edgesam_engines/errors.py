@@ -1,0 +1,17 @@
+"""Errors of the factory; they join the runtime's tree, so that one command handles both."""
+
+from __future__ import annotations
+
+from edgesam_rt.errors import ConfigError, EdgeSamError
+
+
+class CheckpointError(ConfigError):
+    """A file is not the checkpoint it was taken for."""
+
+
+class CalibrationError(ConfigError):
+    """The calibration pictures cannot be used."""
+
+
+class VerificationError(EdgeSamError):
+    """A finished engine does not reach what its recipe asks for; nothing was packed."""

@@ -1,0 +1,136 @@
+"""PocketSAM as the factory sees it: its checkpoint, its facts, its graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from edgesam_engines.checkpoints import load_strictly, read_safetensors
+from edgesam_engines.families.base import GraphSpec
+from edgesam_engines.families.lite0 import fold_norms
+from edgesam_engines.families.pocketsam import MASKS, TRAINED_TOKENS, PocketSAM, Widths
+from edgesam_engines.families.pocketsam_graphs import (
+    PACK,
+    MaskHeadGraph,
+    PackedEncoder,
+    PlainEncoder,
+    ScorerGraph,
+    embedding_names,
+)
+from edgesam_rt.manifest import DecoderFacts, Part, Preprocess
+
+MASK_STRIDE = 4
+EMBEDDING = embedding_names(Widths().layers)
+SCORER_EMBEDDING = EMBEDDING[:-1]
+
+_CELL_AXIS = {"keys": 2, "values": 1, "grid16": 0}
+_GRID = {
+    name: {axis: "cells16"}
+    for name in EMBEDDING
+    for kind, axis in _CELL_AXIS.items()
+    if name.startswith(kind)
+}
+_GRID8 = {"grid8": {0: "rows8", 1: "columns8"}}
+_PROMPTS = {
+    "point_coords": {0: "prompts", 1: "points"},
+    "point_labels": {0: "prompts", 1: "points"},
+    "mask_input": {0: "earlier_masks", 2: "rows4", 3: "columns4"},
+    "has_mask_input": {0: "prompts"},
+}
+
+
+class PocketSamFamily:
+    """See `families/pocketsam.py` for the architecture."""
+
+    name = "pocketsam"
+    preprocess = Preprocess(
+        resize="longest_side",
+        colour="rgb",
+        mean=(127.0, 127.0, 127.0),
+        std=(128.0, 128.0, 128.0),
+        pad_value=127,
+        pad_order="before_normalising",
+        input_dtype="uint8",
+        layout="nhwc",
+        normalised_in_engine=True,
+    )
+    decoder = DecoderFacts(
+        masks=MASKS,
+        clear_answer=0,
+        ambiguous_answers=(1, 2, 3),
+        points_per_prompt=TRAINED_TOKENS,
+        coordinates="unit",
+        mask_stride=MASK_STRIDE,
+        score_kind="predicted_iou",
+        mask_input_broadcasts=True,
+    )
+
+    def load(self, checkpoint: Path) -> nn.Module:
+        """Read a safetensors file; its trunk may or may not have its BatchNorm folded."""
+        weights = read_safetensors(checkpoint)
+        model = PocketSAM()
+        if "encoder.trunk.stem.conv.bias" in weights:
+            fold_norms(model.encoder.trunk)
+        load_strictly(model, weights, checkpoint, self.name)
+        fold_norms(model)
+        return model.eval()
+
+    def encoder_graph(self, model: nn.Module, side: int, *, for_int8: bool) -> GraphSpec:
+        """The encoder: float input, plain NCHW or packed for integer kernels."""
+        assert isinstance(model, PocketSAM)
+        shape = (6 * PACK, side, side // (2 * PACK)) if for_int8 else (3, side, side)
+        module = PackedEncoder(model.encoder) if for_int8 else PlainEncoder(model.encoder)
+        return GraphSpec(
+            module.eval(),
+            {"pixels_in": torch.zeros(1, *shape)},
+            EMBEDDING,
+            keep_float=("pixels",),  # its planes are coordinates; 8 bits are too few for them
+        )
+
+    def decoder_graphs(self, model: nn.Module, side: int) -> Mapping[Part, GraphSpec]:
+        """Scorer and mask head; one pair serves every side."""
+        assert isinstance(model, PocketSAM)
+        with torch.no_grad():
+            embedding = PlainEncoder(model.encoder)(torch.zeros(1, 3, side, side))
+        tensors = dict(zip(EMBEDDING, embedding, strict=True))
+        low, count = side // MASK_STRIDE, 3
+        scorer_inputs: dict[str, Tensor] = {n: tensors[n] for n in SCORER_EMBEDDING}
+        scorer_inputs |= {
+            "point_coords": torch.rand(count, 2, 2),
+            "point_labels": torch.ones(count, 2),
+            "mask_input": torch.zeros(count, 1, low, low),
+            "has_mask_input": torch.zeros(count, 1),
+        }
+        head_inputs = {
+            "pixels": tensors["pixels"],
+            "mask_tokens": torch.rand(count, self._token_width(model)),
+            "mask_input": torch.zeros(count, 1, low, low),
+            "has_mask_input": torch.zeros(count, 1),
+        }
+        free = {**_GRID, **_GRID8, **_PROMPTS}
+        answers = {"iou_predictions": {0: "prompts"}, "mask_tokens": {0: "prompts"}}
+        head_free = {
+            "pixels": {1: "rows4", 2: "columns4"},
+            "mask_tokens": {0: "prompts"},
+            "mask_input": _PROMPTS["mask_input"],
+            "has_mask_input": {0: "prompts"},
+            "low_res_masks": {0: "prompts", 2: "rows4", 3: "columns4"},
+        }
+        return {
+            "scorer": GraphSpec(
+                ScorerGraph(model).eval(),
+                scorer_inputs,
+                ("iou_predictions", "mask_tokens"),
+                {**free, **answers},
+            ),
+            "mask_head": GraphSpec(
+                MaskHeadGraph(model).eval(), head_inputs, ("low_res_masks",), head_free
+            ),
+        }
+
+    @staticmethod
+    def _token_width(model: PocketSAM) -> int:
+        return model.widths.dim + 4

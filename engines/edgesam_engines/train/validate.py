@@ -1,0 +1,217 @@
+"""The three protocols on photos kept apart: tight box, one centre point, three clicks.
+
+As `field.md` describes them: the point is the pixel of the object farthest from its outline; the
+answer to it is the one with the highest predicted IoU; the second and third click go to the deepest
+pixel of what is missing or too much, with the earlier mask given.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from edgesam_engines.families.pocketsam import (
+    BACKGROUND,
+    BOX_BOTTOM_RIGHT,
+    BOX_TOP_LEFT,
+    FOREGROUND,
+    PAD_LABEL,
+    TRAINED_TOKENS,
+    Embedding,
+    PocketSAM,
+    Prompts,
+)
+from edgesam_engines.train.augment import GREY
+from edgesam_engines.train.config import Recipe, Validation
+from edgesam_engines.train.network import to_input
+from edgesam_engines.train.prompts import deepest
+from edgesam_engines.train.sources import Entry, Image, Labelled, Split, decode
+
+Mask = NDArray[np.bool_]
+Clicks = list[tuple[float, float, int]]  # x, y in photo sides; label
+FIGURES = ("box", "point", "point_best", "clicks3", "iou_error")
+_SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, float("inf"))}
+_COCO_PIXELS = 640 * 480  # areas are counted in a photo of this size
+_CALIBRATION_BINS = 10
+log = logging.getLogger(__name__)
+
+
+def letterbox(image: Image, side: int) -> tuple[Image, int, int]:
+    """Fit into a square, upper left, grey around; and the width and height of the photo in it."""
+    h, w = image.shape[:2]
+    scale = side / max(h, w)
+    nw, nh = round(w * scale), round(h * scale)
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    out = np.full((side, side, 3), GREY, np.uint8)
+    out[:nh, :nw] = cv2.resize(image, (nw, nh), interpolation=how)
+    return out, nw, nh
+
+
+@dataclass
+class Asker:
+    """One encoded photo; takes prompts in photo sides and gives masks of the photo's size."""
+
+    model: PocketSAM
+    embedding: Embedding
+    side: int
+    inner: tuple[int, int]  # width and height of the photo in the square
+    size: tuple[int, int]  # height and width of the photo
+
+    def ask(self, clicks: list[Clicks], earlier: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Logits (N, M, h4, w4) and predicted IoUs (N, M) for N lists of clicks."""
+        n, device = len(clicks), self.embedding.pixels.device
+        coords = np.zeros((1, n, TRAINED_TOKENS, 2), np.float32)
+        labels = np.full((1, n, TRAINED_TOKENS), PAD_LABEL, np.float32)
+        for i, row in enumerate(clicks):
+            for j, (x, y, label) in enumerate(row):
+                coords[0, i, j] = (x * self.inner[0] / self.side, y * self.inner[1] / self.side)
+                labels[0, i, j] = label
+        low = self.side // 4
+        mask = torch.zeros(1, n, low, low, device=device) if earlier is None else earlier[None]
+        has = torch.full((1, n, 1), float(earlier is not None), device=device)
+        at, kind = torch.from_numpy(coords).to(device), torch.from_numpy(labels).to(device)
+        logits, iou = self.model.decode(self.embedding, Prompts(at, kind, mask, has))
+        return logits[0], iou[0].sigmoid()
+
+    def full(self, logits: Tensor) -> NDArray[np.bool_]:
+        """(N, h4, w4) logits to (N, h, w) masks."""
+        x = F.interpolate(logits[None], scale_factor=4.0, mode="bilinear", align_corners=False)
+        x = x[..., : self.inner[1], : self.inner[0]]
+        x = F.interpolate(x, self.size, mode="bilinear", align_corners=False)
+        made: NDArray[np.bool_] = (x[0] > 0).cpu().numpy()
+        return made
+
+
+@dataclass
+class Tally:
+    """Figures of every object asked for."""
+
+    rows: dict[str, list[float]] = field(default_factory=lambda: {k: [] for k in FIGURES})
+    area: list[float] = field(default_factory=list)
+    predicted: list[float] = field(default_factory=list)
+    source: list[str] = field(default_factory=list)
+
+    def means(self, pick: NDArray[np.bool_]) -> dict[str, float]:
+        """Mean of every figure over the picked objects, to four places."""
+        return {k: round(float(np.array(v)[pick].mean()), 4) for k, v in self.rows.items()}
+
+
+def iou(a: Mask, b: Mask) -> float:
+    """Intersection over union; 0 where both are empty."""
+    return float((a & b).sum() / max(1, (a | b).sum()))
+
+
+def objects_of(photo: Labelled, rules: Validation) -> list[Mask]:
+    """Evenly spread over the photo's objects by id, at most as many as the recipe says."""
+    rows = [o for o in photo.objects if o.area >= rules.min_object]
+    if len(rows) > rules.max_objects:
+        at = np.linspace(0, len(rows) - 1, rules.max_objects).round().astype(int)
+        rows = [rows[i] for i in at]
+    return [photo.ids == o.id for o in rows]
+
+
+def _box_corners(mask: Mask) -> Clicks:
+    h, w = mask.shape
+    x, y, bw, bh = cv2.boundingRect(mask.view(np.uint8))
+    return [(x / w, y / h, BOX_TOP_LEFT), ((x + bw) / w, (y + bh) / h, BOX_BOTTOM_RIGHT)]
+
+
+def _correction(made: Mask, true: Mask) -> tuple[float, float, int]:
+    missing, extra = deepest(true & ~made), deepest(made & ~true)
+    if missing[2] == extra[2] == 0:
+        return (*deepest(true)[:2], FOREGROUND)
+    if missing[2] >= extra[2]:
+        return (*missing[:2], FOREGROUND)
+    return (*extra[:2], BACKGROUND)
+
+
+def _measure(asker: Asker, masks: list[Mask], tally: Tally) -> None:
+    """All protocols for all objects of one photo."""
+    boxes = asker.full(asker.ask([_box_corners(m) for m in masks])[0][:, 0])
+    clicks: list[Clicks] = [[(*deepest(m)[:2], FOREGROUND)] for m in masks]
+    logits, predicted = asker.ask(clicks)
+    best = predicted[:, 1:].argmax(-1) + 1
+    each = torch.arange(len(masks), device=best.device)
+    low, sure = logits[each, best], predicted[each, best].tolist()
+    answers = np.stack([asker.full(logits[:, k]) for k in range(1, logits.shape[1])])
+    point = answers[best.cpu().numpy() - 1, np.arange(len(masks))]
+    made = point
+    for _ in range(2):
+        for row, got, true in zip(clicks, made, masks, strict=True):
+            row.append(_correction(got, true))
+        low = asker.ask(clicks, low)[0][:, 0]
+        made = asker.full(low)
+    for i, true in enumerate(masks):
+        reached = iou(point[i], true)
+        tally.rows["box"].append(iou(boxes[i], true))
+        tally.rows["point"].append(reached)
+        tally.rows["point_best"].append(max(iou(a[i], true) for a in answers))
+        tally.rows["clicks3"].append(iou(made[i], true))
+        tally.rows["iou_error"].append(abs(sure[i] - reached))
+        tally.area.append(float(true.mean()) * _COCO_PIXELS)
+        tally.predicted.append(sure[i])
+
+
+def calibration_error(predicted: NDArray[np.float64], reached: NDArray[np.float64]) -> float:
+    """Gap between mean predicted and mean reached IoU in ten bins, weighted by their counts."""
+    bins = np.minimum((predicted * _CALIBRATION_BINS).astype(int), _CALIBRATION_BINS - 1)
+    gaps = [
+        abs(predicted[bins == b].mean() - reached[bins == b].mean()) * (bins == b).sum()
+        for b in np.unique(bins)
+    ]
+    return float(sum(gaps) / len(predicted))
+
+
+def summarise(tally: Tally) -> dict[str, float | dict[str, float]]:
+    """Means over all objects, per size, per group of sources, and the calibration error."""
+    area, names = np.array(tally.area), np.array(tally.source)
+    coco = np.char.startswith(names, "coco_")
+    groups = {n: (area >= a) & (area < b) for n, (a, b) in _SIZES.items()}
+    groups |= {"coco_train": names == "coco_train_tiny", "coco": coco, "other": ~coco}
+    out: dict[str, float | dict[str, float]] = dict(tally.means(np.ones(len(area), bool)))
+    for name, pick in groups.items():
+        if pick.any():
+            out[name] = {"objects": int(pick.sum()), **tally.means(pick)}
+    out["calibration_error"] = round(
+        calibration_error(np.array(tally.predicted), np.array(tally.rows["point"])), 4
+    )
+    out["objects"] = len(area)
+    return out
+
+
+@torch.no_grad()
+def validate(
+    model: PocketSAM, split: Split, recipe: Recipe, device: torch.device
+) -> Mapping[str, float | dict[str, float]]:
+    """All figures of a model in eval mode on the validation part; empty without any object."""
+    rules, tally = recipe.validation, Tally()
+    for name, entries in split.validation.items():
+        for entry in entries[: rules.max_photos]:
+            _one_photo(model, entry, rules, device, tally)
+            tally.source += [name] * (len(tally.area) - len(tally.source))
+    if not tally.area:
+        return {}
+    out = summarise(tally)
+    log.info("validation %s", out)
+    return out
+
+
+def _one_photo(
+    model: PocketSAM, entry: Entry, rules: Validation, device: torch.device, tally: Tally
+) -> None:
+    photo = decode(entry)
+    masks = objects_of(photo, rules)
+    if not masks:
+        return
+    square, nw, nh = letterbox(photo.image, rules.side)
+    embedding = model.encoder(to_input(torch.from_numpy(square)[None], device))
+    h, w = photo.ids.shape
+    _measure(Asker(model, embedding, rules.side, (nw, nh), (h, w)), masks, tally)

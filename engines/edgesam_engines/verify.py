@@ -1,0 +1,144 @@
+"""Finished engines, run by the runtime itself, against the float model in torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from edgesam_engines import calibrate
+from edgesam_engines.errors import VerificationError
+from edgesam_engines.families.base import Family
+from edgesam_engines.recipe import Acceptance, Recipe
+from edgesam_rt import bundle as bundles
+from edgesam_rt import selftest
+from edgesam_rt.imaging import rle
+from edgesam_rt.imaging.files import read_image
+from edgesam_rt.records import Embedding, Prompt
+from edgesam_rt.segmenter import Decoder, Encoder, EngineOptions
+from edgesam_rt.types import U8, AnyArray
+
+BACKEND = "onnxruntime"
+PROBES_PER_PHOTO = 5  # points on a small cross of the picture, and one box
+CHECKED_PHOTOS = 24
+
+
+def known_answers(
+    bundle: bundles.Bundle,
+) -> tuple[tuple[float, float], dict[int, tuple[str, float]]]:
+    """The self-test's point, and per side the mask it gives and the embeddings' distance.
+
+    Raises:
+        VerificationError: the engines do not find the built-in disc at all.
+    """
+    x, y = selftest.DISC_CENTRE_XY
+    point = (x + 0.5, y + 0.5)
+    cases = {}
+    for side in bundle.sides(BACKEND):
+        encoder, decoder = _open(bundle, side)
+        mask, distance = selftest.answer(encoder, decoder, point)
+        yy, xx = np.mgrid[: mask.shape[0], : mask.shape[1]]
+        truth = (xx - x) ** 2 + (yy - y) ** 2 <= selftest.DISC_RADIUS**2
+        iou = (mask & truth).sum() / (mask | truth).sum()
+        if iou < 0.5:
+            raise VerificationError(f"side {side}: the built-in disc is not found (IoU {iou:.2f}).")
+        cases[side] = (rle.compress(rle.run_lengths(mask)), round(distance, 4))
+    return point, cases
+
+
+def photos_for(folder: Path | None, recipe: Recipe) -> list[Path]:
+    """Photos to check engines on: none of those they were calibrated on."""
+    if folder is None:
+        return []
+    _, rest = calibrate.chosen_photos(folder, recipe.calibration)
+    return calibrate.spread(rest, CHECKED_PHOTOS)
+
+
+def against_float(
+    folder: Path, family: Family, model: nn.Module, photos: Sequence[Path]
+) -> dict[str, Any]:
+    """Compare every encoder (and the decoder behind it) with torch, prompt by prompt.
+
+    Returns:
+        Per side: number of photos and prompts, mean and worst mask IoU with the float model,
+        cosine of each embedding tensor.
+    """
+    bundle = bundles.load(folder)
+    report: dict[str, Any] = {"compared_with": "the float model in torch", "backend": BACKEND}
+    images = [read_image(p) for p in photos] or list(selftest.pictures())
+    for side in bundle.sides(BACKEND):
+        report[f"side_{side}"] = _compare_side(bundle, family, model, side, images)
+    return report
+
+
+def require(report: Mapping[str, Any], acceptance: Acceptance) -> None:
+    """Refuse engines that are under their recipe's target.
+
+    Raises:
+        VerificationError: with the figures.
+    """
+    for key, figures in report.items():
+        if key.startswith("side_") and figures["mean_iou"] < acceptance.mean_iou:
+            raise VerificationError(
+                f"{key}: mean IoU with the float model is {figures['mean_iou']}, the recipe asks "
+                f"for {acceptance.mean_iou}. Embedding cosines: {figures['cosine']}."
+            )
+
+
+def _compare_side(
+    bundle: bundles.Bundle, family: Family, model: nn.Module, side: int, images: Sequence[U8]
+) -> dict[str, Any]:
+    encoder, decoder = _open(bundle, side)
+    spec = family.encoder_graph(model, side, for_int8=False)
+    ious: list[float] = []
+    cosines: dict[str, list[float]] = {name: [] for name in spec.outputs}
+    for pixels in images:
+        made = encoder.encode(pixels)
+        reference = _reference_embedding(spec.module, spec.outputs, made, pixels, family)
+        for name, values in reference.tensors.items():
+            cosines[name].append(_cosine(values, made.tensors[name]))
+        prompts = _probes(pixels)
+        got, want = decoder.predict(made, prompts), decoder.predict(reference, prompts)
+        for a, b in zip(got.each_mask(), want.each_mask(), strict=True):
+            union = (a | b).sum()
+            ious.append(float((a & b).sum() / union) if union else 1.0)
+    return {
+        "photos": len(images),
+        "prompts": len(ious),
+        "mean_iou": round(float(np.mean(ious)), 4),
+        "p10_iou": round(float(np.percentile(ious, 10)), 4),
+        "cosine": {name: round(float(np.mean(v)), 5) for name, v in cosines.items()},
+    }
+
+
+def _reference_embedding(
+    module: nn.Module, names: Sequence[str], like: Embedding, pixels: U8, family: Family
+) -> Embedding:
+    rule = family.preprocess
+    (square,) = (calibrate.to_encoder_input(pixels, like.fit, rule.pad_value),)
+    x = (square.astype(np.float32) - np.float32(rule.mean)) / np.float32(rule.std)
+    with torch.no_grad():
+        values = module(torch.from_numpy(x.transpose(2, 0, 1)[None].copy()))
+    tensors = {n: np.ascontiguousarray(v.numpy()) for n, v in zip(names, values, strict=True)}
+    return Embedding(tensors, like.fit, like.bundle, "torch")
+
+
+def _probes(pixels: U8) -> list[Prompt]:
+    h, w = pixels.shape[:2]
+    spots = [(0.5, 0.5), (0.3, 0.4), (0.7, 0.6), (0.5, 0.75)]
+    points = [Prompt.point(w * x, h * y) for x, y in spots]
+    return [*points, Prompt.box(w * 0.2, h * 0.2, w * 0.8, h * 0.8)][:PROBES_PER_PHOTO]
+
+
+def _cosine(a: AnyArray, b: AnyArray) -> float:
+    x, y = a.ravel().astype(np.float64), b.ravel().astype(np.float64)
+    return float(x @ y / (np.linalg.norm(x) * np.linalg.norm(y) + 1e-12))
+
+
+def _open(bundle: bundles.Bundle, side: int) -> tuple[Encoder, Decoder]:
+    options = EngineOptions(BACKEND)
+    return Encoder(bundle, options, side), Decoder(bundle, options, side)
