@@ -11,7 +11,7 @@ Importing this package loads numpy, and neither OpenCV nor any runtime library.
 
 from __future__ import annotations
 
-from edgesam_rt.api import Segmenter, open  # noqa: A004  the contract's name
+from edgesam_rt.api import Segmenter, open
 from edgesam_rt.errors import (
     BackendError,
     BackendMissing,

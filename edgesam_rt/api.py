@@ -200,7 +200,7 @@ def _results(plan: Plan) -> Iterator[Result]:
         yield from pipeline.results()
 
 
-def open(  # noqa: A001  the contract's name; callers write es.open
+def open(
     bundle: str | os.PathLike[str] | None = None,
     *,
     board: str = "auto",

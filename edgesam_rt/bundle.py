@@ -56,7 +56,9 @@ class Bundle:
         for entry in self._of(backend):
             if entry.part == part and entry.side in (None, side):
                 return entry
-        has = ", ".join(f"{e.part} {e.backend} {e.side or ''}".strip() for e in self.manifest.engines)
+        has = ", ".join(
+            f"{e.part} {e.backend} {e.side or ''}".strip() for e in self.manifest.engines
+        )
         raise BundleError(
             f"bundle {self.folder}: no {part} for {backend} at side {side}; it has {has}."
         )

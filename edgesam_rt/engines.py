@@ -107,7 +107,9 @@ def resolve(
     if threads is not None and threads < 1:
         raise ConfigError(f"threads: expected at least 1, got {threads}.")
     how = backends.BackendOptions(threads=threads or row.thread_count(), spin=row.spin)
-    return EngineSet(row, found, EngineOptions(name, how), _sides(found, name, row, encoder_side), self_test)
+    return EngineSet(
+        row, found, EngineOptions(name, how), _sides(found, name, row, encoder_side), self_test
+    )
 
 
 def _sides(found: Bundle, backend: str, board: Board, wanted: int | None) -> tuple[int, ...]:

@@ -106,7 +106,7 @@ class InternalError(EdgeSamError):
 
 
 def unknown_name(what: str, got: str, known: Iterable[str]) -> str:
-    """Return the message for a name that is in no table: the nearest match, then all known names."""
+    """Return the message for an unknown name: the nearest match, then all known names."""
     names = sorted(known)
     near = difflib.get_close_matches(got, names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""

@@ -17,11 +17,7 @@ Part = Literal["encoder", "decoder", "scorer", "mask_head"]
 Precision = Literal["int8", "fp16", "fp32"]
 
 
-class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    pass
-
-
-class TensorSpec(_Strict):
+class TensorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One input or output of an engine.
 
     Attributes:
@@ -37,7 +33,7 @@ class TensorSpec(_Strict):
     layout: str = ""
 
 
-class EngineFile(_Strict):
+class EngineFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One engine file.
 
     Attributes:
@@ -60,7 +56,7 @@ class EngineFile(_Strict):
     side: Positive | None = None
 
 
-class Preprocess(_Strict):
+class Preprocess(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a picture becomes the encoder's input.
 
     Attributes:
@@ -84,7 +80,7 @@ class Preprocess(_Strict):
     normalised_in_engine: bool
 
 
-class DecoderFacts(_Strict):
+class DecoderFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What prompts and masks mean to this decoder.
 
     Attributes:
@@ -116,7 +112,7 @@ class DecoderFacts(_Strict):
     mask_input_broadcasts: bool = False
 
 
-class EverythingFacts(_Strict):
+class EverythingFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Thresholds of everything mode that suit this decoder's scores (names are SAM's)."""
 
     points_per_side: Positive = 32
@@ -126,7 +122,7 @@ class EverythingFacts(_Strict):
     box_nms_thresh: float = 0.7
 
 
-class SelfTestCase(_Strict):
+class SelfTestCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the engines of one side must answer on the built-in pictures.
 
     Attributes:
@@ -140,7 +136,7 @@ class SelfTestCase(_Strict):
     embedding_distance: float
 
 
-class SelfTest(_Strict):
+class SelfTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The test every engine passes when it is loaded.
 
     Attributes:
@@ -156,7 +152,7 @@ class SelfTest(_Strict):
     cases: tuple[SelfTestCase, ...]
 
 
-class Manifest(_Strict):
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A whole `manifest.json`.
 
     Attributes:

@@ -11,7 +11,7 @@ from edgesam_rt.errors import PromptError, ShapeError
 from edgesam_rt.imaging.geometry import Fit
 from edgesam_rt.manifest import DecoderFacts
 from edgesam_rt.records import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, FOREGROUND, PADDING, Prompt
-from edgesam_rt.types import F32, Bool
+from edgesam_rt.types import F32, I64, Bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class PromptBatch:
         """N."""
         return len(self.point_coords)
 
-    def __getitem__(self, index: slice | np.ndarray) -> PromptBatch:  # type: ignore[type-arg]
+    def __getitem__(self, index: slice | I64) -> PromptBatch:
         """Some of the prompts."""
         shared = len(self.mask_input) != len(self)
         return PromptBatch(

@@ -102,11 +102,8 @@ class Prompt:
         if len(first) != len(last) or len(first) > 1:
             raise PromptError("prompt: a prompt has at most one box; give each object its own.")
         if len(first) and not (coords[first[0]] < coords[last[0]]).all():
-            x0, y0, x1, y1 = (*coords[first[0]].tolist(), *coords[last[0]].tolist())
-            raise PromptError(
-                "prompt: a box is x0,y0,x1,y1 with x0 < x1 and y0 < y1, "
-                f"got {x0:g},{y0:g},{x1:g},{y1:g}."
-            )
+            box = ",".join(f"{v:g}" for v in (*coords[first[0]], *coords[last[0]]))
+            raise PromptError(f"prompt: a box is x0,y0,x1,y1 with x0 < x1 and y0 < y1, got {box}.")
 
     @classmethod
     def point(cls, x: float, y: float, label: int = FOREGROUND) -> Prompt:

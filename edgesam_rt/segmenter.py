@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from edgesam_rt.bundle import Bundle
 from edgesam_rt.clock import CLOCK, elapsed_ms
 from edgesam_rt.errors import ConfigError
 from edgesam_rt.imaging.geometry import Fit, to_encoder_input
-from edgesam_rt.manifest import DecoderFacts
+from edgesam_rt.manifest import DecoderFacts, Part
 from edgesam_rt.prompt_feeds import PromptBatch, from_prompts, low_res_hw
 from edgesam_rt.records import Embedding, MaskSet, Prompt, check_image
 from edgesam_rt.types import F32, I64, U8, AnyArray
@@ -29,7 +29,7 @@ class EngineOptions:
     """How a bundle's engines are opened: by which backend, and with what of it."""
 
     backend: str
-    backend_options: BackendOptions = BackendOptions()
+    backend_options: BackendOptions = field(default_factory=BackendOptions)
 
 
 class Encoder:
@@ -70,7 +70,7 @@ class Encoder:
         rule = self._preprocess
         pixels: AnyArray = square if rule.colour == "rgb" else square[..., ::-1]
         if not rule.normalised_in_engine:
-            pixels = (pixels.astype(np.float32) - np.float32(rule.mean)) / np.float32(rule.std)
+            pixels = (pixels - np.array(rule.mean, np.float32)) / np.array(rule.std, np.float32)
         if rule.layout == "nchw":
             pixels = pixels.transpose(2, 0, 1)
         return np.ascontiguousarray(pixels[None], dtype=rule.input_dtype)
@@ -101,7 +101,7 @@ class Decoder:
         self._head: Backend | None = None
         if bundle.has("mask_head", name, side):
             self._head = open_engine(bundle, "mask_head", name, side, how)
-        part = "decoder" if self._head is None else "scorer"
+        part: Part = "decoder" if self._head is None else "scorer"
         self._engine = open_engine(bundle, part, name, side, how)
 
     def score(self, embedding: Embedding, batch: PromptBatch) -> Scored:
@@ -138,7 +138,8 @@ class Decoder:
         """
         if scored.logits is not None:
             return scored.logits[rows, answers]
-        assert self._head is not None and scored.tokens is not None
+        assert self._head is not None
+        assert scored.tokens is not None
         tokens, asked = scored.tokens[rows, answers], batch[rows]
         made = [
             self._head.run(_feeds(self._head, embedding, asked[at], mask_tokens=tokens[at]))
@@ -192,7 +193,9 @@ class Decoder:
         """An empty answer about a picture."""
         shape = (0, *low_res_hw(embedding.fit, self.facts))
         scores = np.zeros(0, np.float32)
-        return MaskSet(np.zeros(shape, np.float32), scores, embedding.fit, self.facts.mask_threshold)
+        return MaskSet(
+            np.zeros(shape, np.float32), scores, embedding.fit, self.facts.mask_threshold
+        )
 
     def close(self) -> None:
         """Give the engines back."""
@@ -205,9 +208,10 @@ def anchor(prompt: Prompt) -> F32:
     """(2,) one point that stands for a prompt, px: its first foreground point or its middle."""
     named = prompt.point_coords[prompt.point_labels == 1]
     if len(named):
-        return named[0]
+        first: F32 = named[0]
+        return first
     if len(prompt.point_coords):
-        return prompt.point_coords.mean(0).astype(np.float32)
+        return np.asarray(prompt.point_coords.mean(0), np.float32)
     return np.zeros(2, np.float32)
 
 

@@ -23,7 +23,7 @@ DISC_RADIUS = 58
 
 
 def pictures() -> tuple[U8, U8]:
-    """Two pictures of 320x240: a disc before a gradient, and slanted bars; the same bits anywhere."""
+    """Two pictures of 320x240, the same bits anywhere: a disc before a gradient, slanted bars."""
     h, w = PICTURE_HW
     y, x = np.mgrid[:h, :w].astype(np.int64)
     ground = np.stack([60 + x // 6, 90 + y // 5, 130 - x // 8], -1)

@@ -24,7 +24,8 @@ def box_logits(box: Box, fit: Fit) -> F32:
     at = np.arange(CELLS) + 0.5
     inside_x = np.minimum(at - x0, x1 - at)
     inside_y = np.minimum(at - y0, y1 - at)
-    return np.minimum(inside_x[None], inside_y[:, None]).clip(-4, 4).astype(np.float32)
+    logits: F32 = np.minimum(inside_x[None], inside_y[:, None]).clip(-4, 4).astype(np.float32)
+    return logits
 
 
 def make_masks(boxes: Sequence[Box], image_hw: tuple[int, int]) -> MaskSet:
@@ -50,7 +51,9 @@ def make_result(
 ) -> Result:
     """A result of one box prompt per object; `changes` are fields of Result."""
     values: dict[str, Any] = {
-        "frame": Frame(frame_id, make_pixels(image_hw, frame_id), frame_id * 40_000_000, f"f{frame_id}"),
+        "frame": Frame(
+            frame_id, make_pixels(image_hw, frame_id), frame_id * 40_000_000, f"f{frame_id}"
+        ),
         "masks": make_masks(boxes, image_hw),
         "object_ids": tuple(range(1, len(boxes) + 1)),
         "prompts": tuple(Prompt.box(*box) for box in boxes),

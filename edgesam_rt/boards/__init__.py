@@ -17,11 +17,7 @@ DATA = Path(__file__).resolve().parent / "data"
 FALLBACK = "cpu"
 
 
-class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    pass
-
-
-class Detect(_Strict):
+class Detect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How to recognise the board; any match counts.
 
     Attributes:
@@ -33,7 +29,7 @@ class Detect(_Strict):
     model: tuple[str, ...] = ()
 
 
-class LadderStep(_Strict):
+class LadderStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One step of quality; 0 is the best.
 
     Attributes:
@@ -43,7 +39,7 @@ class LadderStep(_Strict):
     encoder_side: Positive
 
 
-class Board(_Strict):
+class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One board.
 
     Attributes:

@@ -114,36 +114,73 @@ def parser(version: str) -> argparse.ArgumentParser:
     )
     sources = "; ".join(f"{name}: {row.help}" for name, row in SOURCES.items())
     sinks = "; ".join(f"{name}: {row.help}" for name, row in SINKS.items())
-    p.add_argument("source", nargs="?", metavar="SOURCE", help=f"a path, or {sources}. "
-                   "Default: the board's camera")
+    p.add_argument(
+        "source",
+        nargs="?",
+        metavar="SOURCE",
+        help=f"a path, or {sources}. Default: the board's camera",
+    )
     what = p.add_argument_group("what to cut out")
     what.add_argument("--mode", choices=MODES, help="default: prompt if there are prompts")
-    what.add_argument("--point", dest="objects", action=_AddPrompt, type=_point, metavar="X,Y[,0|1]",
-                      help="a point on the object (label 0: not on it); pixels; repeatable")
-    what.add_argument("--box", dest="objects", action=_AddPrompt, type=_box,
-                      metavar="X0,Y0,X1,Y1", help="a box around the object; pixels")
-    what.add_argument("--object", dest="objects", action=_AddPrompt, nargs=0,
-                      help="the prompts after this are about the next object")
+    what.add_argument(
+        "--point",
+        dest="objects",
+        action=_AddPrompt,
+        type=_point,
+        metavar="X,Y[,0|1]",
+        help="a point on the object (label 0: not on it); pixels; repeatable",
+    )
+    what.add_argument(
+        "--box",
+        dest="objects",
+        action=_AddPrompt,
+        type=_box,
+        metavar="X0,Y0,X1,Y1",
+        help="a box around the object; pixels",
+    )
+    what.add_argument(
+        "--object",
+        dest="objects",
+        action=_AddPrompt,
+        nargs=0,
+        help="the prompts after this are about the next object",
+    )
     what.add_argument("--prompts", metavar="FILE.json", help="prompts from a file")
     what.add_argument("--strategy", help=f"of everything mode: {', '.join(STRATEGIES)}")
     how = p.add_argument_group("how to run")
     how.add_argument("--board", help=f"auto, {', '.join(boards.names())}; default: auto")
-    how.add_argument("--bundle", metavar="NAME|PATH",
-                     help=f"engines to use: {', '.join(bundle.installed())} or a folder")
+    how.add_argument(
+        "--bundle",
+        metavar="NAME|PATH",
+        help=f"engines to use: {', '.join(bundle.installed())} or a folder",
+    )
     how.add_argument("--backend", help=f"{', '.join(BACKENDS)}; default: the board's")
     how.add_argument("--encoder-side", type=int, metavar="PX", help="default: the board's ladder")
     how.add_argument("--threads", type=int, help="of the engines; default: the board's")
-    how.add_argument("--budget-ms", type=float, metavar="N", help="capture to result; quality steps "
-                     "down to keep it, and late frames of a live source are dropped")
+    how.add_argument(
+        "--budget-ms",
+        type=float,
+        metavar="N",
+        help="capture to result; quality steps "
+        "down to keep it, and late frames of a live source are dropped",
+    )
     how.add_argument("--max-frames", type=int, metavar="N", help="stop after N frames")
-    how.add_argument("--duration", dest="duration_s", type=float, metavar="S",
-                     help="stop after S seconds")
+    how.add_argument(
+        "--duration", dest="duration_s", type=float, metavar="S", help="stop after S seconds"
+    )
     how.add_argument("--config", type=Path, metavar="FILE.toml", help="these options from a file")
-    how.add_argument("--check", action="store_true",
-                     help="check everything, print the effective configuration, run nothing")
+    how.add_argument(
+        "--check",
+        action="store_true",
+        help="check everything, print the effective configuration, run nothing",
+    )
     out = p.add_argument_group("what comes out")
-    out.add_argument("--out", action="append", metavar="SPEC",
-                     help=f"{sinks}. Repeatable; default: {STDOUT_RESULTS}, results on stdout")
+    out.add_argument(
+        "--out",
+        action="append",
+        metavar="SPEC",
+        help=f"{sinks}. Repeatable; default: {STDOUT_RESULTS}, results on stdout",
+    )
     out.add_argument("--json", action="store_true", help="the summary as one JSON line on stdout")
     out.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
     out.add_argument("-v", "--verbose", action="count", default=0, help="say more; twice: all")

@@ -7,8 +7,9 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -62,7 +63,7 @@ def make_plan(config: RunConfig, prompts: tuple[Prompt, ...], default_out: str) 
         engines=engines,
         open_camera=camera,
         task=make_task(config.mode, asked, config.strategy, facts),
-        sinks=[SinkPlan(spec.text, lambda info, s=spec: open_sink(s, info)) for spec in sinks],
+        sinks=[SinkPlan(spec.text, partial(open_sink, spec)) for spec in sinks],
         budget_ms=budget,
         limits=Limits(config.max_frames, config.duration_s),
     )
@@ -124,8 +125,8 @@ def _signals(pipeline: Pipeline) -> Iterator[list[int]]:
         for n in before:
             signal.signal(n, signal.SIG_DFL)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, on_signal)
+    for which in (signal.SIGINT, signal.SIGTERM):
+        before[which] = signal.signal(which, on_signal)
     try:
         yield received
     finally:
@@ -134,8 +135,8 @@ def _signals(pipeline: Pipeline) -> Iterator[list[int]]:
 
 
 def _set_up_logging(args: argparse.Namespace) -> None:
-    levels: Callable[[int], int] = lambda n: (logging.WARNING, logging.INFO, logging.DEBUG)[min(n, 2)]
-    level = logging.ERROR if args.quiet else levels(args.verbose)
+    levels = (logging.WARNING, logging.INFO, logging.DEBUG)
+    level = logging.ERROR if args.quiet else levels[min(args.verbose, 2)]
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr)
 
 

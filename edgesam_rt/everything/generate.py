@@ -20,7 +20,7 @@ from edgesam_rt.manifest import EverythingFacts
 from edgesam_rt.prompt_feeds import PromptBatch, from_points
 from edgesam_rt.records import Embedding, MaskSet
 from edgesam_rt.segmenter import Decoder, Scored
-from edgesam_rt.types import F32, I64
+from edgesam_rt.types import F32, I64, Bool
 
 MASKS_AT_ONCE = 64  # low-resolution masks held while they are filtered: 64 KiB each at side 512
 
@@ -59,9 +59,7 @@ def generate(decoder: Decoder, embedding: Embedding, facts: EverythingFacts) -> 
     for logits in _made(decoder, embedding, batch, scored, rows, answers):
         seen = inside_picture(logits, embedding.fit)
         boxes.append(low_res_boxes(seen, threshold))
-        stability.append(
-            mask_ops.stability_scores(seen, threshold, facts.stability_score_offset)
-        )
+        stability.append(mask_ops.stability_scores(seen, threshold, facts.stability_score_offset))
     all_boxes, all_stability = np.concatenate(boxes), np.concatenate(stability)
     has_area = (all_boxes[:, 2:] > all_boxes[:, :2]).all(1)
     stable = np.flatnonzero((all_stability >= facts.stability_score_thresh) & has_area)
@@ -92,7 +90,7 @@ def low_res_boxes(logits: F32, threshold: float) -> F32:
     inside = logits > threshold
     out = np.zeros((len(logits), 4), np.float32)
     for axis, (low, high) in ((2, (1, 3)), (1, (0, 2))):
-        line = inside.any(axis)
+        line: Bool = np.any(inside, axis=axis)
         some = line.any(1)
         out[:, low] = np.where(some, line.argmax(1), 0)
         out[:, high] = np.where(some, line.shape[1] - line[:, ::-1].argmax(1), 0)

@@ -1,1 +1,1 @@
-""""""
+"""Pure functions on pictures, masks and boxes."""

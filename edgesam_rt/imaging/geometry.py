@@ -37,12 +37,12 @@ class Fit:
     def to_unit(self, xy: F32) -> F32:
         """Image pixels (..., 2) to encoder sides: [0, 1] where the image is."""
         (h, w), (sh, sw) = self.image_hw, self.scaled_hw
-        return (xy * np.array([sw / w / self.side, sh / h / self.side])).astype(np.float32)
+        return xy * np.array([sw / w / self.side, sh / h / self.side], np.float32)
 
     def from_unit(self, xy: F32) -> F32:
         """The way back from `to_unit`."""
         (h, w), (sh, sw) = self.image_hw, self.scaled_hw
-        return (xy * np.array([self.side * w / sw, self.side * h / sh])).astype(np.float32)
+        return xy * np.array([self.side * w / sw, self.side * h / sh], np.float32)
 
 
 def to_encoder_input(pixels: U8, fit: Fit, pad_value: int, out: U8 | None = None) -> U8:

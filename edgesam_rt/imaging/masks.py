@@ -49,7 +49,7 @@ def _resize(values: F32, grow_h: float, grow_w: float) -> F32:
 
 
 def _in_bands(rows: F32, grow_h: float, h: int, threshold: float) -> Bool:
-    """Cut between rows of logits, one band for each pair of rows.
+    """Cut between rows of logits, one band for each pair of rows; where nothing is, nothing is done.
 
     Args:
         rows: (r, W), already as wide as the picture.
@@ -60,16 +60,23 @@ def _in_bands(rows: F32, grow_h: float, h: int, threshold: float) -> Bool:
     Returns:
         (H, W) bool.
     """
+    mask = np.zeros((h, rows.shape[1]), np.bool_)
+    is_in = rows > threshold
+    columns = np.flatnonzero(is_in.any(0))
+    if not len(columns):
+        return mask
+    part = np.s_[int(columns[0]) : int(columns[-1]) + 1]
+    has_any, rows = is_in.any(1), rows[:, part]
     last = len(rows) - 1
     at = np.clip((np.arange(h) + 0.5) / grow_h - 0.5, 0, last)
     above = np.minimum(at.astype(np.int64), max(last - 1, 0))
     weights = (at - above).astype(np.float32)[:, None]
-    starts = np.searchsorted(above, np.arange(last + 2))
-    mask = np.empty((h, rows.shape[1]), np.bool_)
-    for i, (start, stop) in enumerate(itertools.pairwise(starts.tolist())):
-        if stop > start:
-            rise = rows[min(i + 1, last)] - rows[i]
-            np.greater(weights[start:stop] * rise, threshold - rows[i], out=mask[start:stop])
+    edges = np.searchsorted(above, np.arange(last + 2)).tolist()
+    for i, (start, stop) in enumerate(itertools.pairwise(edges)):
+        below = min(i + 1, last)
+        if stop > start and (has_any[i] or has_any[below]):
+            rise = weights[start:stop] * (rows[below] - rows[i])
+            np.greater(rise, threshold - rows[i], out=mask[start:stop, part])
     return mask
 
 

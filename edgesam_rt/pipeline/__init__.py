@@ -1,1 +1,1 @@
-""""""
+"""Camera, encode, decode and sinks, side by side."""

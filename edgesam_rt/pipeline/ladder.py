@@ -1,4 +1,4 @@
-"""Which step of quality to run at, so that results keep their budget. Pure: no clock, no threads."""
+"""Which step of quality to run at, so that results keep their budget. No clock, no threads."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class EverythingTask:
 
     facts: EverythingFacts
 
-    def prompts_for(self, frame: Frame) -> tuple[Prompt, ...]:  # noqa: ARG002
+    def prompts_for(self, frame: Frame) -> tuple[Prompt, ...]:
         """None."""
         return ()
 
@@ -73,15 +73,13 @@ class EverythingTask:
         self,
         decoder: Decoder,
         embedding: Embedding,
-        prompts: tuple[Prompt, ...],  # noqa: ARG002
+        prompts: tuple[Prompt, ...],
     ) -> MaskSet:
         """Masks by falling predicted IoU."""
         return generate(decoder, embedding, self.facts)
 
 
-def make_task(
-    mode: str | None, prompts: Prompts, strategy: str, facts: EverythingFacts
-) -> Task:
+def make_task(mode: str | None, prompts: Prompts, strategy: str, facts: EverythingFacts) -> Task:
     """Return the task of a mode; None is "prompt" if there are prompts, else "everything".
 
     Raises:

@@ -1,0 +1,1 @@
+"""The engine factory: checkpoints to bundles. Needs torch; never runs on a board's hot path."""

@@ -105,7 +105,9 @@ def _encoders(
         photos, _ = calibrate.chosen_photos(job.calibration_folder, job.recipe.calibration)
     made = []
     for side in job.recipe.sides:
-        progress(f"encoder {side}: export" + (f", calibrate on {len(photos)} photos" if photos else ""))
+        progress(
+            f"encoder {side}: export" + (f", calibrate on {len(photos)} photos" if photos else "")
+        )
         graph = encoder_model(family, model, side, job.recipe, photos)
         made.append(pack.write_engine(folder, graph, "encoder", side, LAYOUTS))
     return made

@@ -104,9 +104,7 @@ def activation_ranges(
 def _float_tensors(model: onnx.ModelProto) -> list[str]:
     graph = model.graph
     described = [*graph.input, *graph.value_info, *graph.output]
-    floats = {
-        v.name for v in described if v.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
-    }
+    floats = {v.name for v in described if v.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}
     made = [v.name for v in graph.input] + [name for node in graph.node for name in node.output]
     return [name for name in made if name in floats]
 
@@ -131,7 +129,7 @@ def encoder_feeds(
 
 
 def chosen_photos(folder: Path, calibration: Calibration) -> tuple[list[Path], list[Path]]:
-    """Photos to calibrate on, and as many others to check the engine on (fewer if there are few)."""
+    """Photos to calibrate on, and as many others (fewer if there are few) to check engines on."""
     found = photos(folder)
     use = spread(found, calibration.photos)
     taken = set(use)

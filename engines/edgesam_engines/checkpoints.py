@@ -38,9 +38,11 @@ def write_fp16(weights: Mapping[str, Tensor], path: Path) -> None:
     save_file(halves, path)
 
 
-def load_strictly(
-    model: nn.Module, weights: Mapping[str, Tensor], path: Path, family: str
-) -> None:
+def _first_few(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+
+
+def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], path: Path, family: str) -> None:
     """Load weights whose names and shapes must all fit.
 
     Raises:
@@ -53,7 +55,7 @@ def load_strictly(
     wrong = sorted(k for k in weights.keys() & wanted.keys() if weights[k].shape != wanted[k].shape)
     if missing or extra or wrong:
         found = ", ".join(
-            f"{len(names)} {what} ({', '.join(names[:_SHOWN])}{', …' if len(names) > _SHOWN else ''})"
+            f"{len(names)} {what} ({_first_few(names)})"
             for what, names in (("missing", missing), ("unknown", extra), ("of other shape", wrong))
             if names
         )

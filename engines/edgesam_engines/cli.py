@@ -52,13 +52,13 @@ def _verify(args: argparse.Namespace) -> int:
 def _list(args: argparse.Namespace) -> int:
     rows = {name: bundles.load(folder) for name, folder in bundles.installed().items()}
     if args.json:
-        plain = {n: {"folder": str(b.folder), "version": b.manifest.version} for n, b in rows.items()}
+        plain = {
+            n: {"folder": str(b.folder), "version": b.manifest.version} for n, b in rows.items()
+        }
         sys.stdout.write(json.dumps(plain, indent=2) + "\n")
     for name, found in rows.items() if not args.json else ():
         m = found.manifest
-        kinds = ", ".join(
-            f"{b} {'/'.join(str(s) for s in found.sides(b))}" for b in found.backends
-        )
+        kinds = ", ".join(f"{b} {'/'.join(str(s) for s in found.sides(b))}" for b in found.backends)
         sys.stdout.write(f"{name:<20} {m.version:<8} {m.family:<12} {m.precision:<5} {kinds}\n")
     return 0
 
@@ -117,7 +117,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("-v", "--verbose", action="store_true", help="say more on stderr")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
 
-    def verb(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+    def verb(
+        name: str, run: Callable[[argparse.Namespace], int], text: str
+    ) -> argparse.ArgumentParser:
         added = verbs.add_parser(name, help=text, description=text)
         added.set_defaults(run=run)
         return added

@@ -41,9 +41,7 @@ def fold_pads(model: onnx.ModelProto) -> None:
         graph.node.remove(pad)
 
 
-def take_uint8_pixels(
-    model: onnx.ModelProto, view: Sequence[int], mean: float, std: float
-) -> None:
+def take_uint8_pixels(model: onnx.ModelProto, view: Sequence[int], mean: float, std: float) -> None:
     """Make the graph's one float NCHW input a uint8 picture, in place.
 
     The picture (1, S, S, 3) is viewed as `view` (channels last), turned to NCHW, and read as
@@ -58,12 +56,16 @@ def take_uint8_pixels(
     side = view[1]
     front = [
         helper.make_node("Reshape", [PIXELS, "pixels_view"], ["pixels_grouped"], "view_pixels"),
-        helper.make_node("Transpose", ["pixels_grouped"], ["pixels_nchw"], "to_nchw", perm=[0, 3, 1, 2]),
+        helper.make_node(
+            "Transpose", ["pixels_grouped"], ["pixels_nchw"], "to_nchw", perm=[0, 3, 1, 2]
+        ),
     ]
     new = [numpy_helper.from_array(np.array(view, np.int64), "pixels_view")]
     if quantize is None:
         front += [
-            helper.make_node("Cast", ["pixels_nchw"], ["pixels_float"], "to_float", to=TensorProto.FLOAT),
+            helper.make_node(
+                "Cast", ["pixels_nchw"], ["pixels_float"], "to_float", to=TensorProto.FLOAT
+            ),
             helper.make_node("Sub", ["pixels_float", "pixels_mean"], ["pixels_centred"], "centre"),
             helper.make_node("Mul", ["pixels_centred", "pixels_scale"], [old.name], "scale"),
         ]

@@ -28,7 +28,9 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def tensor_specs(values: Sequence[onnx.ValueInfoProto], layouts: Mapping[str, str]) -> list[TensorSpec]:
+def tensor_specs(
+    values: Sequence[onnx.ValueInfoProto], layouts: Mapping[str, str]
+) -> list[TensorSpec]:
     """What an ONNX graph says of its inputs or outputs."""
     return [
         TensorSpec(

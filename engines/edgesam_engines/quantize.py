@@ -55,7 +55,18 @@ def float_operations(model: onnx.ModelProto) -> dict[str, int]:
     Pass the graph ONNX Runtime wrote to `optimized_model_filepath`: there, integer work has names
     of its own (QLinearConv, QLinearAdd, …), so a Conv, Add or Mul that is left computes in float.
     """
-    kinds = {"Conv", "FusedConv", "Gemm", "MatMul", "Add", "Mul", "Clip", "Relu", "Resize", "Concat"}
+    kinds = {
+        "Conv",
+        "FusedConv",
+        "Gemm",
+        "MatMul",
+        "Add",
+        "Mul",
+        "Clip",
+        "Relu",
+        "Resize",
+        "Concat",
+    }
     counts: dict[str, int] = {}
     for node in model.graph.node:
         if node.op_type in kinds:

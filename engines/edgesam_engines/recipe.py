@@ -14,11 +14,7 @@ from edgesam_rt.manifest import EverythingFacts, Positive, Precision
 RECIPES = Path(__file__).resolve().parent / "recipes"
 
 
-class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    pass
-
-
-class Calibration(_Strict):
+class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How activation ranges are found.
 
     Attributes:
@@ -30,7 +26,7 @@ class Calibration(_Strict):
     estimator: Literal["minmax", "mean_minmax"] = "minmax"
 
 
-class Acceptance(_Strict):
+class Acceptance(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a finished engine must reach against the float model, or it is not packed.
 
     Attributes:
@@ -41,7 +37,7 @@ class Acceptance(_Strict):
     mean_iou: Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
-class Recipe(_Strict):
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One bundle to build.
 
     Attributes:

@@ -9,10 +9,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from train_doubles import COMMITTED, tiny_recipe, write_photos
-
 from edgesam_engines.train.config import RecipeError, load_recipe, recipe_hash
 from edgesam_engines.train.sources import split_sources
+from tests.engines.train_doubles import COMMITTED, tiny_recipe, write_photos
 
 pytestmark = pytest.mark.torch
 

@@ -9,14 +9,13 @@ import pytest
 
 pytest.importorskip("torch")
 
-from train_doubles import tiny_recipe, tiny_split
-
 from edgesam_engines.train.augment import Tile, crop_tile, recolour, resize
 from edgesam_engines.train.canvas import KINDS, compose, layout
 from edgesam_engines.train.config import Photo
 from edgesam_engines.train.paste import Cutout, drop_covered, lay, paste_things
 from edgesam_engines.train.samples import Batches, choose_objects, coverage
 from edgesam_engines.train.sources import Entry, Labelled, PhotoCache, decode, held_out
+from tests.engines.train_doubles import tiny_recipe, tiny_split
 
 pytestmark = pytest.mark.torch
 STILL = Photo(flip=0.0, colour=0.0, grey=0.0, blur=0.0)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from train_doubles import COMMITTED
+import torch
 
 from edgesam_engines.train.config import load_recipe
 from edgesam_engines.train.losses import (
@@ -16,6 +16,7 @@ from edgesam_engines.train.losses import (
     outline_weight,
     rank_loss,
 )
+from tests.engines.train_doubles import COMMITTED
 
 pytestmark = pytest.mark.torch
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
+import torch
 from torch import Tensor
 
 from edgesam_engines.families.pocketsam import (
@@ -51,11 +52,11 @@ def rectangle(x0: int, y0: int, x1: int, y1: int, size: int = 32) -> Tensor:
     return mask
 
 
-def at(mask: Tensor, xy: Tensor) -> Tensor:
-    """Values of (1, 1, h, w) at (1, 1, 2)."""
+def at(mask: Tensor, xy: Tensor) -> float:
+    """Value of a mask (1, 1, h, w) at a position (1, 1, 2)."""
     n = mask.shape[-1]
     x, y = (xy[0, 0] * n).long().tolist()
-    return mask[0, 0, y, x]
+    return float(mask[0, 0, y, x])
 
 
 def test_tight_boxes_touch_the_object() -> None:

@@ -88,7 +88,9 @@ class ConvNorm(nn.Module):
             cast("tuple[int, int]", old.padding),
             groups=old.groups,
         )
-        assert norm.running_var is not None and norm.running_mean is not None and new.bias is not None
+        assert norm.running_var is not None
+        assert norm.running_mean is not None
+        assert new.bias is not None
         with torch.no_grad():
             scale = norm.weight / (norm.running_var + norm.eps).sqrt()
             new.weight.copy_(old.weight * scale.view(-1, 1, 1, 1))
@@ -97,7 +99,7 @@ class ConvNorm(nn.Module):
 
 
 class MBConv(nn.Module):
-    """Inverted bottleneck: expand 1x1, depthwise, project 1x1, with a shortcut where shapes agree."""
+    """Inverted bottleneck: expand, depthwise, project; a shortcut where shapes agree."""
 
     def __init__(self, cin: int, cout: int, kernel: int, stride: int, expand: int) -> None:
         super().__init__()
@@ -139,10 +141,11 @@ class Trunk(nn.Module):
         return taps
 
     def load_imagenet(self, weights: Mapping[str, Tensor]) -> None:
-        """Take the published ImageNet weights (keys `_conv_stem`, `_blocks.N._expand_conv`, ...)."""
+        """Take the published weights (keys `_conv_stem`, `_blocks.N._expand_conv`, ...)."""
 
         def take(layer: nn.Module, conv: str, norm: str) -> None:
-            assert isinstance(layer, ConvNorm) and isinstance(layer.norm, nn.BatchNorm2d)
+            assert isinstance(layer, ConvNorm)
+            assert isinstance(layer.norm, nn.BatchNorm2d)
             with torch.no_grad():
                 layer.conv.weight.copy_(weights[f"{conv}.weight"])
                 for name in ("weight", "bias", "running_mean", "running_var"):

@@ -269,7 +269,7 @@ class Scorer(nn.Module):
         return cast(Tensor, found + self.label((prompts.labels + 1).long()))
 
     def _frame_and_window(self, prompts: Prompts, grid8: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The prompt's frame, and its normalised pooling window (B, N, h*w) on the stride-16 grid."""
+        """The prompt's frame, and its pooling window (B, N, h*w) on the stride-16 grid, sum 1."""
         xy, labels = prompts.coords, prompts.labels
         corner0 = (labels == BOX_TOP_LEFT).float()
         corner1 = (labels == BOX_BOTTOM_RIGHT).float()
@@ -409,8 +409,10 @@ class PocketSAM(nn.Module):
         self.scorer = Scorer(widths, position)
         self.mask_head = MaskHead(widths)
 
-    def decode(self, e: Embedding, prompts: Prompts, keep: slice = slice(None)) -> tuple[Tensor, Tensor]:
-        """Low-resolution logits (B, N, M, h4, w4) of the kept mask tokens, and IoU logits (B, N, M)."""
+    def decode(
+        self, e: Embedding, prompts: Prompts, keep: slice = slice(None)
+    ) -> tuple[Tensor, Tensor]:
+        """Logits (B, N, M, h4, w4) of the kept mask tokens, and their IoU logits (B, N, M)."""
         iou, tokens = self.scorer(e, prompts)
         iou, tokens = iou[:, :, keep], tokens[:, :, keep]
         b, n, m, width = tokens.shape

@@ -61,7 +61,7 @@ def packed_stem(stem: nn.Conv2d) -> nn.Conv2d:
 
 
 def embedding_names(layers: int) -> tuple[str, ...]:
-    """Names of the encoder's outputs: keys and values by layer, so that no call takes them apart."""
+    """Names of the encoder's outputs; keys and values by layer, so no call takes them apart."""
     by_layer = [f"{kind}_{i}" for kind in ("keys", "values") for i in range(layers)]
     return (*by_layer, "grid16", "grid8", "pixels")
 

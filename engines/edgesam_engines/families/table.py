@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 
 from edgesam_engines.families.base import Family
-from edgesam_rt.errors import unknown_name, ConfigError
+from edgesam_rt.errors import ConfigError, unknown_name
 
 TABLE: dict[str, tuple[str, str]] = {
     "pocketsam": ("edgesam_engines.families.pocketsam_family", "PocketSamFamily"),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from edgesam_engines.train.config import Loss
 
@@ -14,7 +14,7 @@ _AREA_FLOOR = 8.0  # pixels; keeps the loss of tiny objects bounded
 
 def outline_weight(target: Tensor, amount: float, radius: int) -> Tensor:
     """(..., h, w) covered part to weights in [1, 1 + amount], highest along the outline."""
-    mean = F.avg_pool2d(target, 2 * radius + 1, 1, radius, count_include_pad=False)
+    mean = functional.avg_pool2d(target, 2 * radius + 1, 1, radius, count_include_pad=False)
     return 1 + 4 * amount * mean * (1 - mean)
 
 
@@ -33,7 +33,9 @@ def mask_loss(logits: Tensor, target: Tensor, weight: Tensor, rules: Loss) -> Te
     pixels = (-2, -1)
     true = target.unsqueeze(2)
     p = torch.sigmoid(logits)
-    cross = F.binary_cross_entropy_with_logits(logits, true.expand_as(logits), reduction="none")
+    cross = functional.binary_cross_entropy_with_logits(
+        logits, true.expand_as(logits), reduction="none"
+    )
     cross = cross * weight.unsqueeze(2)
     both, made, wanted = (p * true).sum(pixels), p.sum(pixels), true.sum(pixels)
     dice = 1 - (2 * both + _SMOOTH) / (made + wanted + _SMOOTH)
@@ -55,7 +57,7 @@ def achieved_iou(logits: Tensor, fine: Tensor) -> Tensor:
     """
     size = fine.shape[-2:]
     if logits.shape[-2:] != size:
-        logits = F.interpolate(
+        logits = functional.interpolate(
             logits.flatten(0, 1), size=size, mode="bilinear", align_corners=False
         ).view(*logits.shape[:3], *size)
     made = (logits > 0).float().flatten(3)
@@ -75,11 +77,13 @@ def iou_loss(iou_logits: Tensor, achieved: Tensor) -> Tensor:
     """
     own = achieved.clamp(1e-6, 1 - 1e-6)
     floor = -(own * own.log() + (1 - own) * (1 - own).log())
-    return F.binary_cross_entropy_with_logits(iou_logits, achieved, reduction="none") - floor
+    return (
+        functional.binary_cross_entropy_with_logits(iou_logits, achieved, reduction="none") - floor
+    )
 
 
 def rank_loss(iou_logits: Tensor, achieved: Tensor) -> Tensor:
     """(B, N, M) each to (B, N): every pair of answers in the right order, weighted by its gap."""
     gap = achieved.unsqueeze(-1) - achieved.unsqueeze(-2)
     lead = iou_logits.unsqueeze(-1) - iou_logits.unsqueeze(-2)
-    return (F.softplus(-lead) * gap.clamp(min=0)).sum((-1, -2))
+    return (functional.softplus(-lead) * gap.clamp(min=0)).sum((-1, -2))

@@ -8,9 +8,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Generator, Tensor
+from torch.nn import functional
 
 from edgesam_engines.families.pocketsam import (
     BACKGROUND,
@@ -69,8 +69,8 @@ def random_pixels(weight: Tensor, generator: Generator) -> Tensor:
 def core_weight(region: Tensor) -> Tensor:
     """(B, N, h, w) of 0 and 1 to weights that prefer pixels with many neighbours of their kind."""
     half = _CORE // 2
-    near = F.avg_pool2d(region, (1, _CORE), 1, (0, half))
-    near = F.avg_pool2d(near, (_CORE, 1), 1, (half, 0))
+    near = functional.avg_pool2d(region, (1, _CORE), 1, (0, half))
+    near = functional.avg_pool2d(near, (_CORE, 1), 1, (half, 0))
     return region * near.pow(3) + _FAINT * region
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor
+from torch.nn import functional
 
 from edgesam_engines.families.pocketsam import Embedding, PocketSAM, Prompts
 from edgesam_engines.train.config import Loss, Recipe
@@ -36,7 +36,7 @@ class Targets(NamedTuple):
     def from_bytes(cls, coverage: Tensor, stride: int, rules: Loss) -> Targets:
         """From uint8 (B, N, H, W) at `stride` pixels of the photo."""
         fine = coverage.float() / 255
-        coarse = F.avg_pool2d(fine, MASK_STRIDE // stride)
+        coarse = functional.avg_pool2d(fine, MASK_STRIDE // stride)
         return cls(coarse, fine, outline_weight(coarse, rules.boundary, rules.boundary_radius))
 
     def pick(self, objects: slice) -> Targets:

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from edgesam_engines.families.pocketsam import (
     BACKGROUND,
@@ -83,9 +83,11 @@ class Asker:
 
     def full(self, logits: Tensor) -> NDArray[np.bool_]:
         """(N, h4, w4) logits to (N, h, w) masks."""
-        x = F.interpolate(logits[None], scale_factor=4.0, mode="bilinear", align_corners=False)
+        x = functional.interpolate(
+            logits[None], scale_factor=4.0, mode="bilinear", align_corners=False
+        )
         x = x[..., : self.inner[1], : self.inner[0]]
-        x = F.interpolate(x, self.size, mode="bilinear", align_corners=False)
+        x = functional.interpolate(x, self.size, mode="bilinear", align_corners=False)
         made: NDArray[np.bool_] = (x[0] > 0).cpu().numpy()
         return made
 

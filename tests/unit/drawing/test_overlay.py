@@ -8,15 +8,16 @@ import pytest
 from edgesam_rt.drawing import overlay, strip
 from edgesam_rt.drawing.palette import colour
 from edgesam_rt.records import Prompt, Result, Timings
-from edgesam_rt.types import U8
+from edgesam_rt.types import I64, U8
 from tests.result_doubles import make_masks, make_pixels, make_result
 
 
-def changed(result: Result) -> U8:
+def changed(result: Result) -> I64:
     """(H, W) how far each pixel of the picture was changed by drawing."""
     h = result.frame.image_hw[0]
     drawn = overlay.draw(result)[:h].astype(int)
-    return np.abs(drawn - result.frame.pixels).sum(2).astype(np.uint8)
+    difference: I64 = np.abs(drawn - result.frame.pixels).sum(2)
+    return difference
 
 
 def is_near(pixels: U8, rgb: tuple[int, int, int], reach: int = 30) -> bool:

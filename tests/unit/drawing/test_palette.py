@@ -7,7 +7,8 @@ import pytest
 
 from edgesam_rt.drawing.palette import DARK, WHITE, colour, ink_on
 
-# What is left of red, green and blue light. Source: Machado, Oliveira and Fernandes 2009, severity 1.
+# What is left of red, green and blue light.
+# Source: Machado, Oliveira and Fernandes 2009, severity 1.
 DEUTERANOPIA = [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]]
 PROTANOPIA = [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]]
 

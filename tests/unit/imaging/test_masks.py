@@ -15,7 +15,7 @@ from edgesam_rt.types import F32, F64, Bool
 
 
 def weights(n_in: int, n_out: int, scale: float) -> F64:
-    """(n_out, n_in) bilinear weights, half-pixel centres, edges repeated: the oracle's only idea."""
+    """(n_out, n_in) bilinear weights, half-pixel centres, edges repeated: the whole oracle."""
     at = np.clip((np.arange(n_out) + 0.5) * scale - 0.5, 0, n_in - 1)
     low = np.minimum(at.astype(int), max(n_in - 2, 0))
     out = np.zeros((n_out, n_in))
@@ -30,7 +30,8 @@ def direct(logits: F32, fit: Fit) -> F64:
     cells_h, cells_w = sh * side / fit.side, sw * side / fit.side
     inside = logits[: math.ceil(cells_h), : math.ceil(cells_w)].astype(np.float64)
     rows = weights(inside.shape[0], h, cells_h / h)
-    return rows @ inside @ weights(inside.shape[1], w, cells_w / w).T
+    out: F64 = rows @ inside @ weights(inside.shape[1], w, cells_w / w).T
+    return out
 
 
 def two_steps(logits: F32, fit: Fit) -> F64:
@@ -38,7 +39,8 @@ def two_steps(logits: F32, fit: Fit) -> F64:
     (h, w), (sh, sw) = fit.image_hw, fit.scaled_hw
     up = weights(len(logits), fit.side, len(logits) / fit.side)
     square = (up @ logits.astype(np.float64) @ up.T)[:sh, :sw]
-    return weights(sh, h, sh / h) @ square @ weights(sw, w, sw / w).T
+    out: F64 = weights(sh, h, sh / h) @ square @ weights(sw, w, sw / w).T
+    return out
 
 
 def smooth_logits(seed: int, side: int = 64) -> F32:
@@ -58,7 +60,17 @@ def assert_same_but_at_the_edge(mask: Bool, values: F64, threshold: float) -> No
     assert not ((mask != (values > threshold)) & ~unsure).any()
 
 
-SIZES = [(1, 1), (1, 500), (500, 1), (7, 3), (64, 64), (120, 161), (480, 640), (641, 479), (33, 999)]
+SIZES = [
+    (1, 1),
+    (1, 500),
+    (500, 1),
+    (7, 3),
+    (64, 64),
+    (120, 161),
+    (480, 640),
+    (641, 479),
+    (33, 999),
+]
 
 
 @pytest.mark.parametrize("image_hw", SIZES)

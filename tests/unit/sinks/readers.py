@@ -20,13 +20,13 @@ def picture_in(path: Path) -> U8:
 def frames_in(path: Path) -> list[U8]:
     """All frames of a video, (H, W, 3) RGB."""
     video = cv2.VideoCapture(str(path))
-    frames = []
+    frames: list[U8] = []
     while True:
         found, frame = video.read()
         if not found:
             video.release()
             return frames
-        frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+        frames.append(np.ascontiguousarray(frame[..., ::-1], np.uint8))
 
 
 def fps_of(path: Path) -> float:

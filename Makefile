@@ -1,0 +1,65 @@
+# One verb each; `make help` lists them. Everything sets itself up: `make demo` on a fresh clone works.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DATA ?= ../shared/data
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-full demo lint fmt types test test-full engines bench wheel clean
+
+help: ## list the verbs
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or newer is needed; name one with PYTHON=..."; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { echo "No venv module: sudo apt-get install python3-venv"; exit 3; }
+
+$(VENV)/.run: pyproject.toml | $(BIN)/python
+	@echo "Setting up $(VENV) (about 300 MB, once) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	@echo "Setting up $(VENV) with the development tools (once) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
+	@touch $@ $(VENV)/.run
+
+$(VENV)/.full: pyproject.toml | $(BIN)/python
+	@echo "Setting up $(VENV) with torch and the factory (once) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check 'torch==2.13.0' -e '.[dev,bench,train]'
+	@touch $@ $(VENV)/.dev $(VENV)/.run
+
+setup: $(VENV)/.dev ## environment with the development tools
+setup-full: $(VENV)/.full ## the same with torch and the factory
+
+demo: $(VENV)/.run ## cut objects out of photos and a clip; prints where the page is
+	@$(BIN)/python demo/run.py --out out/demo
+
+fmt: $(VENV)/.dev ## format the code
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+lint: $(VENV)/.dev ## style, and who may import whom
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
+
+types: $(VENV)/.dev ## strict types of the runtime and the benchmarks
+	@$(BIN)/mypy -p edgesam_rt -p benchmarks
+
+test: lint types ## what CI runs: lint, types and the tests that need no torch
+	@$(BIN)/python -m pytest
+
+test-full: $(VENV)/.full lint ## all tests, the factory's with torch too: before a change of engines/ lands
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -m 'torch or slow or not slow' --timeout 1200
+
+engines: $(VENV)/.full ## build the bundle that ships, and its float twin under out/, from the checkpoint
+	@$(BIN)/edgesam-engines build pocketsam-int8 --calibration $(DATA)/photos --out engines/prebuilt/pocketsam-int8 --replace
+	@$(BIN)/edgesam-engines build pocketsam-fp32 --out out/bundles/pocketsam-fp32 --replace
+
+bench: engines ## the README's figures: accuracy, speed, pipeline, into benchmarks/results/
+	@$(BIN)/python -m benchmarks.all --data $(DATA) --float out/bundles/pocketsam-fp32 --out benchmarks/results
+
+wheel: $(VENV)/.dev ## build the wheel into dist/
+	@$(BIN)/python -m build --wheel --outdir dist .
+
+clean: ## remove what the other verbs made
+	@rm -rf $(VENV) out dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""What this project measures of itself; needs the repository."""
