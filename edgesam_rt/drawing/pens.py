@@ -40,7 +40,7 @@ class Pens:
             rim=max(1, round(unit)),
             radius=max(5, round(8 * unit)),
             scale=scale,
-            stroke=max(1, round(1.6 * unit)),
+            stroke=max(1, round(1.1 * unit)),
             text_h=round(32 * scale),
         )
 

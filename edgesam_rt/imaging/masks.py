@@ -49,7 +49,7 @@ def _resize(values: F32, grow_h: float, grow_w: float) -> F32:
 
 
 def _in_bands(rows: F32, grow_h: float, h: int, threshold: float) -> Bool:
-    """Cut between rows of logits, one band for each pair of rows; where nothing is, nothing is done.
+    """Cut between rows of logits, a band for each pair of rows; empty bands cost nothing.
 
     Args:
         rows: (r, W), already as wide as the picture.
@@ -66,7 +66,7 @@ def _in_bands(rows: F32, grow_h: float, h: int, threshold: float) -> Bool:
     if not len(columns):
         return mask
     part = np.s_[int(columns[0]) : int(columns[-1]) + 1]
-    has_any, rows = is_in.any(1), rows[:, part]
+    has_any, rows = np.asarray(is_in.any(1)), rows[:, part]
     last = len(rows) - 1
     at = np.clip((np.arange(h) + 0.5) / grow_h - 0.5, 0, last)
     above = np.minimum(at.astype(np.int64), max(last - 1, 0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ _MAX_SIDE = 4096  # px: larger pictures are scaled down; MPEG-4 ends at 8191
 _MIN_SIDE = 16  # px: VP8 makes nothing of less
 _RESERVE_BYTES = 4 << 20  # for what the encoder still holds, and the index at the end
 _RESERVE_FRAMES = 3
+_STDERR = threading.Lock()
 
 
 class VideoFile:
@@ -190,18 +192,20 @@ def _count_frames(path: Path) -> int:
 def _hushed() -> Iterator[None]:
     """Keep what FFmpeg writes to descriptor 2 from the user: VP8's tag is "not supported", yet is.
 
-    It asks no log level; the rest of the process is silent, too, for these milliseconds.
+    It asks no log level; the rest of the process is silent, too, for these milliseconds. One
+    thread at a time, or the second would take the first one's silence for stderr.
     """
-    try:
-        kept = os.dup(2)
-    except OSError:  # a service without stderr
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+    with _STDERR:
+        try:
+            kept = os.dup(2)
+        except OSError:  # a service without stderr
+            yield
+            return
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)

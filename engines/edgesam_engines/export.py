@@ -29,7 +29,7 @@ def to_onnx(spec: GraphSpec) -> onnx.ModelProto:
         torch.onnx.export(
             spec.module,
             tuple(spec.inputs.values()),
-            buffer,
+            buffer,  # type: ignore[arg-type]  # this exporter takes streams; its types do not say so
             input_names=names,
             output_names=list(spec.outputs),
             opset_version=OPSET,

@@ -16,7 +16,7 @@ from edgesam_rt.bundle import MANIFEST
 from edgesam_rt.errors import ConfigError
 from edgesam_rt.manifest import EngineFile, Manifest, Part, TensorSpec
 
-_DTYPES = {
+_DTYPES: dict[int, str] = {
     onnx.TensorProto.FLOAT: "float32",
     onnx.TensorProto.UINT8: "uint8",
     onnx.TensorProto.INT64: "int64",

@@ -46,7 +46,8 @@ def to_qdq(
         extra_options={},
     )
     quantizer.quantize_model()
-    return quantizer.model.model
+    quantized: onnx.ModelProto = quantizer.model.model
+    return quantized
 
 
 def float_operations(model: onnx.ModelProto) -> dict[str, int]:

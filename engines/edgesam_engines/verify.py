@@ -18,6 +18,7 @@ from edgesam_rt import bundle as bundles
 from edgesam_rt import selftest
 from edgesam_rt.imaging import rle
 from edgesam_rt.imaging.files import read_image
+from edgesam_rt.imaging.geometry import to_encoder_input
 from edgesam_rt.records import Embedding, Prompt
 from edgesam_rt.segmenter import Decoder, Encoder, EngineOptions
 from edgesam_rt.types import U8, AnyArray
@@ -119,8 +120,8 @@ def _reference_embedding(
     module: nn.Module, names: Sequence[str], like: Embedding, pixels: U8, family: Family
 ) -> Embedding:
     rule = family.preprocess
-    (square,) = (calibrate.to_encoder_input(pixels, like.fit, rule.pad_value),)
-    x = (square.astype(np.float32) - np.float32(rule.mean)) / np.float32(rule.std)
+    square = to_encoder_input(pixels, like.fit, rule.pad_value)
+    x = (square - np.array(rule.mean, np.float32)) / np.array(rule.std, np.float32)
     with torch.no_grad():
         values = module(torch.from_numpy(x.transpose(2, 0, 1)[None].copy()))
     tensors = {n: np.ascontiguousarray(v.numpy()) for n, v in zip(names, values, strict=True)}

@@ -177,7 +177,8 @@ class Encoder(nn.Module):
 
     def _key_position(self, h: int, w: int, x: Tensor) -> Tensor:
         ys, xs = torch.meshgrid(cell_centres(h, x), cell_centres(w, x), indexing="ij")
-        return self.key_position(self.position(torch.stack([xs, ys], -1))).permute(2, 0, 1)
+        code = self.key_position(self.position(torch.stack([xs, ys], -1)))
+        return cast(Tensor, code.permute(2, 0, 1))
 
 
 class TokenLayer(nn.Module):
@@ -366,10 +367,10 @@ class MaskHead(nn.Module):
         c, hid = self.pixel, self.hidden
         h, w = ground.shape[-2:]
         ground = ground.flatten(2)
-        token, centre, half = tokens.split([self.dim, 2, 2], -1)
-        first, second, third, skip = self.kernel(token).split(self.sizes, -1)
+        token, centre, half = torch.split(tokens, [self.dim, 2, 2], -1)
+        first, second, third, skip = torch.split(self.kernel(token), self.sizes, -1)
         first = first.view(b, k, hid, c + 5)
-        features, slope, radial, bias = first.split([c, 2, 2, 1], -1)
+        features, slope, radial, bias = torch.split(first, [c, 2, 2, 1], -1)
         slope = slope / half.unsqueeze(2)
         bias = bias - (slope * centre.unsqueeze(2)).sum(-1, keepdim=True)
         shared = torch.cat([features, slope, bias], -1).view(b, k * hid, c + PLANES)
@@ -386,7 +387,8 @@ class MaskHead(nn.Module):
         x = F.relu(second[..., :hid] @ x + second[..., hid:])
         third = third.unsqueeze(2)
         x = third[..., :hid] @ x + third[..., hid:]
-        return (x.squeeze(2) + F.pad(skip, (0, PLANES)) @ ground).view(b, k, h, w)
+        y: Tensor = x.squeeze(2) + F.pad(skip, (0, PLANES)) @ ground
+        return y.view(b, k, h, w)
 
 
 def ground_planes(pixels: Tensor) -> Tensor:

@@ -12,8 +12,6 @@ Two rearrangements make the integer encoder faster, and change no value:
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -56,6 +54,7 @@ def packed_stem(stem: nn.Conv2d) -> nn.Conv2d:
     packed = nn.Conv2d(3 * pixels, PACK * STEM_CHANNELS, (3, 2), (2, 1))
     with torch.no_grad():
         packed.weight.copy_(kernel.permute(0, 1, 3, 4, 5, 2).reshape(packed.weight.shape))
+        assert packed.bias is not None
         packed.bias.copy_(stem.bias.detach().repeat(PACK))
     return packed
 
@@ -146,4 +145,4 @@ class MaskHeadGraph(nn.Module):
             mask_input.transpose(0, 1),
             has_mask_input.unsqueeze(0),
         )
-        return cast(Tensor, logits.transpose(0, 1))
+        return logits.transpose(0, 1)

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,20 @@ def test_the_overlay_in_the_video_is_the_drawn_one(tmp_path: Path) -> None:
     drawn = overlay.draw(result)
     assert frame.shape[0] - drawn.shape[0] in (0, 1)
     assert np.abs(frame[: len(drawn)].astype(int) - drawn).mean() < 8
+
+
+def test_many_files_opened_at_once_leave_stderr_as_it_was(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def write(number: int) -> None:
+        video = VideoFile(tmp_path / f"{number}.webm", 25, "test")
+        video.add(make_pixels((32, 32)))
+        video.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(24)))
+    os.write(2, b"heard")
+    assert capfd.readouterr().err == "heard"
 
 
 def test_nothing_is_added_to_a_finished_file(tmp_path: Path) -> None:
