@@ -31,7 +31,7 @@ from edgesam_rt.errors import (
 )
 
 if TYPE_CHECKING:
-    from edgesam_rt.api import Segmenter, open  # noqa: A004  the contract's name
+    from edgesam_rt.api import Segmenter, open
     from edgesam_rt.imaging.files import read_image
     from edgesam_rt.records import Embedding, Frame, MaskSet, Prompt, Result, Timings
 

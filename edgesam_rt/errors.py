@@ -10,10 +10,13 @@
         EngineLoadError         1   the library refused the engine file
         ShapeError              1   a tensor has another shape or dtype than the manifest says
       ImageError                1   a picture that cannot be read
+        ImageTruncated          1   its end is missing
       CameraError               1   a source broke while it was read
         CameraMissing           3   no such device, or no permission
         EndOfStream             -   not a failure: the source has no more frames
       SinkError                 1   a result could not be written
+        SinkMissing             3   a library that the sink needs is not installed
+        ConsumerGone            -   not a failure: nobody reads the results any more
       PipelineError             1   a stage failed; the cause is chained
       InternalError             70  our own bug
 
@@ -72,6 +75,10 @@ class ImageError(EdgeSamError):
     """A picture that cannot be read."""
 
 
+class ImageTruncated(ImageError):
+    """A picture whose end is missing; decoders would fill the rest with grey."""
+
+
 class CameraError(EdgeSamError):
     """A source broke."""
 
@@ -88,6 +95,16 @@ class EndOfStream(CameraError):
 
 class SinkError(EdgeSamError):
     """A result could not be written."""
+
+
+class SinkMissing(SinkError):
+    """A library that the sink needs is not installed."""
+
+    exit_code = 3
+
+
+class ConsumerGone(SinkError):
+    """Whoever read the results has gone (`… | head`); not a failure."""
 
 
 class PipelineError(EdgeSamError):

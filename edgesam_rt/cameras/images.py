@@ -15,10 +15,9 @@ from edgesam_rt.cameras.parts import CameraParts
 from edgesam_rt.cameras.spec import is_pattern
 from edgesam_rt.cameras.table import SOURCES
 from edgesam_rt.clock import CLOCK, Clock, elapsed_ms
-from edgesam_rt.errors import CameraError, ConfigError, ImageError
+from edgesam_rt.errors import CameraError, ConfigError, ImageError, ImageTruncated
 from edgesam_rt.imaging.files import (
     PICTURE_SUFFIXES,
-    ImageTruncated,
     is_picture_name,
     no_such_file,
     read_image,

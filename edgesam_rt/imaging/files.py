@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from edgesam_rt.errors import ImageError
+from edgesam_rt.errors import ImageError, ImageTruncated
 from edgesam_rt.imaging.kinds import has_alpha, kind_of
 from edgesam_rt.imaging.quiet import quiet_opencv
 from edgesam_rt.types import U8
@@ -24,10 +24,6 @@ PICTURE_SUFFIXES = (
 
 _STRIP = 512  # rows converted at a time, so that a large picture is in memory once, not twice
 _LOOKED_THROUGH = 5000  # names of a folder compared with a misspelt one
-
-
-class ImageTruncated(ImageError):
-    """A picture whose end is missing; decoders would fill the rest with grey."""
 
 
 def read_image(path: str | os.PathLike[str]) -> U8:

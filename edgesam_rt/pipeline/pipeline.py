@@ -118,7 +118,7 @@ class Pipeline:
         self._spawn("encode", lambda: stages.encode(shared, self._frames, self._encoded))
         self._spawn("decode", lambda: stages.decode(shared, self._encoded, plan.task, lanes))
         for sink_plan, lane in zip(plan.sinks, self._lanes, strict=True):
-            self._spawn(f"sink {lane.name}", _sink_job(shared, sink_plan, lane))
+            self._spawn(f"sink {lane.name}", self._sink_job(sink_plan, lane))
 
     def stop(self) -> None:
         """Ask the run to end: no new frames, what is on its way is finished. Safe in a signal."""
@@ -234,10 +234,13 @@ class Pipeline:
             future.cancel()
         self._frames.close(discard=True)
         self._encoded.close(discard=True)
-        failed = next((lane for lane in self._lanes if f"sink {lane.name}" == name), None)
-        if failed is not None:
-            failed.slot.close(discard=True)
 
+    def _sink_job(self, plan: SinkPlan, lane: Lane) -> Callable[[], None]:
+        def job() -> None:
+            try:
+                stages.sink(self._shared, plan.open, lane)
+            finally:
+                if self._own is None and all(each.slot.is_closed for each in self._lanes):
+                    self._shared.stop.set()  # nobody is left who wants results
 
-def _sink_job(shared: Shared, plan: SinkPlan, lane: Lane) -> Callable[[], None]:
-    return lambda: stages.sink(shared, plan.open, lane)
+        return job

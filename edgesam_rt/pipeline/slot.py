@@ -35,6 +35,12 @@ class Slot(Generic[T]):
         with self._changed:
             return len(self._items)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        with self._changed:
+            return self._closed
+
     def put(self, item: T) -> list[T]:
         """Add an item; returns the items dropped for it, oldest first.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 from edgesam_rt.cameras.base import Camera
 from edgesam_rt.clock import Clock, elapsed_ms
 from edgesam_rt.engines import EngineSet
-from edgesam_rt.errors import EndOfStream
+from edgesam_rt.errors import ConsumerGone, EndOfStream
 from edgesam_rt.pipeline.budget import Budget
 from edgesam_rt.pipeline.metrics import Metrics
 from edgesam_rt.pipeline.slot import Closed, Slot
@@ -199,11 +200,12 @@ def _aged(shared: Shared, result: Result, item: Encoded) -> Result:
 
 def _hand_out(shared: Shared, result: Result, lanes: tuple[Lane, ...]) -> None:
     for lane in lanes:
-        shared.metrics.sink_drop(lane.name, len(lane.slot.put(result)))
+        with contextlib.suppress(Closed):  # a sink that failed or whose reader has gone
+            shared.metrics.sink_drop(lane.name, len(lane.slot.put(result)))
 
 
 def sink(shared: Shared, open_sink: Callable[[RunInfo], Sink], lane: Lane) -> None:
-    """Write every result of a lane."""
+    """Write every result of a lane, until the run ends or nobody reads them any more."""
     opened: Sink | None = None
     try:
         while True:
@@ -214,8 +216,12 @@ def sink(shared: Shared, open_sink: Callable[[RunInfo], Sink], lane: Lane) -> No
             opened = opened or open_sink(shared.info.result())
             shared.hold(result.frame.frame_id)
             started_ns = shared.clock.now_ns()
-            opened.write(result)
+            try:
+                opened.write(result)
+            except ConsumerGone:
+                return
             shared.metrics.time(f"sink {lane.name}", elapsed_ms(started_ns, shared.clock))
     finally:
+        lane.slot.close(discard=True)
         if opened is not None:
             opened.close()

@@ -22,6 +22,7 @@ class Sink(Protocol):
 
         Raises:
             SinkError: it could not be written; what was written before is intact.
+            ConsumerGone: nobody reads any more; the run goes on for the other sinks.
         """
         ...
 

@@ -12,7 +12,6 @@ from edgesam_rt.types import U8
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _WRONG_KIND = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
-_PNG_LEVEL = 3  # of 9: a third of the time of the default, a few percent larger
 _JPEG_QUALITY = 92
 
 
@@ -104,9 +103,10 @@ def encode_picture(pixels: U8, suffix: str) -> bytes:
     import cv2
 
     ordered = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    how = [cv2.IMWRITE_PNG_COMPRESSION, _PNG_LEVEL, cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    # PNG as OpenCV does it unasked: half the time of any level that is asked for, 9 % larger.
+    how = [] if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     try:
-        done, data = cv2.imencode(suffix, ordered, how[:2] if suffix == ".png" else how[2:])
+        done, data = cv2.imencode(suffix, ordered, how)
     except cv2.error:
         done = False
     if not done:

@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from edgesam_rt.errors import EdgeSamError
+from edgesam_rt.errors import ConsumerGone, EdgeSamError
 from edgesam_rt.records import Result
 from edgesam_rt.sinks import files
 from edgesam_rt.sinks.base import RunInfo
@@ -22,8 +22,7 @@ _STDOUT = "-"
 class JsonlSink:
     """Writes one JSON object per result and line, at once; docs/results.md describes them.
 
-    A file never ends in half a line: what a full disk cut off is taken back. When the reader of
-    standard output has gone (`… | head`), the sink falls silent.
+    A file never ends in half a line: what a full disk cut off is taken back.
     """
 
     def __init__(self, target: str, *, with_rle: bool = True) -> None:
@@ -58,14 +57,19 @@ class JsonlSink:
             raise self._failed(error) from error
 
     def write(self, result: Result) -> None:
-        """Write one line."""
+        """Write one line.
+
+        Raises:
+            ConsumerGone: the reader of standard output has gone (`… | head`).
+            SinkError: it cannot be written.
+        """
         if not self._is_open:
             return
         line = json.dumps(to_row(result, with_rle=self._with_rle), separators=(",", ":"))
         try:
             self._write_all(f"{line}\n")
-        except BrokenPipeError:
-            self.close()
+        except BrokenPipeError as error:
+            raise ConsumerGone(f"{self.name}: the reader has gone.") from error
         except OSError as error:
             raise self._failed(error) from error
         self._lines += 1

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
-from edgesam_rt.errors import ConfigError, SinkError, unknown_name
+from edgesam_rt.errors import ConfigError, SinkMissing, unknown_name
 from edgesam_rt.sinks.base import RunInfo, Sink
 from edgesam_rt.sinks.table import SINKS
 
@@ -108,12 +108,13 @@ def open_sink(spec: SinkSpec, info: RunInfo) -> Sink:
 
     Raises:
         ConfigError: the target cannot be what it should be, for example a folder is a file.
-        SinkError: it cannot be written, or a library is missing.
+        SinkError: it cannot be written.
+        SinkMissing: a library is not installed.
     """
     row = SINKS[spec.scheme]
     for module in row.needs:
         if importlib.util.find_spec(module) is None:
-            raise SinkError(f"sink {spec.text!r}: {row.missing}")
+            raise SinkMissing(f"sink {spec.text!r}: {row.missing}")
     opens: Callable[[SinkSpec, RunInfo], Sink]
     opens = getattr(importlib.import_module(row.module), row.class_name).from_spec
     return opens(spec, info)

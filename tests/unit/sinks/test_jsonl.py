@@ -83,10 +83,9 @@ def test_standard_output_without_a_descriptor_works(monkeypatch: pytest.MonkeyPa
     assert json.loads(notebook.getvalue())["frame_id"] == 0
 
 
-def test_a_reader_that_leaves_ends_it_quietly() -> None:
+def test_a_reader_that_leaves_is_told_apart_from_a_failure() -> None:
     done = run("-", 400, after="| head -n 1")
-    assert done.stderr == ""
-    assert done.returncode == 0
+    assert done.stderr.startswith("ConsumerGone: jsonl:-")
     assert json.loads(done.stdout)["frame_id"] == 0
 
 

@@ -1,0 +1,81 @@
+"""Where a benchmark ran: without this, its figures mean nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from edgesam_rt.boards import detect, usable_cores
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PACKAGES = ("numpy", "opencv-python-headless", "onnxruntime")
+# What integer and float kernels choose by, as the Linux kernel spells it on x86 and on Arm.
+FLAGS = (
+    *("avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8", "amx_tile"),
+    *("asimd", "asimddp", "i8mm", "sve"),
+)
+
+
+def collect() -> dict[str, object]:
+    """Describe this machine at this moment; plain data for JSON."""
+    cpu = _cpuinfo()
+    known = set(cpu.get("flags", cpu.get("Features", "")).split())
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "git_commit": git_commit(),
+        "machine": platform.machine(),
+        "system": f"{platform.system()} {platform.release()}",
+        "board": detect(),
+        "cpu": cpu.get("model name", cpu.get("Model", platform.processor() or "unknown")),
+        "cpu_flags": [flag for flag in FLAGS if flag in known],
+        "cores_usable": usable_cores(),
+        "governor": governor(),
+        "load_average": [round(v, 2) for v in os.getloadavg()],
+        "python": platform.python_version(),
+        **{name: _version(name) for name in PACKAGES},
+    }
+
+
+def governor(root: Path = Path("/sys/devices/system/cpu")) -> str | None:
+    """The first core's frequency governor, or None where it cannot be read (virtual machines)."""
+    try:
+        return (root / "cpu0" / "cpufreq" / "scaling_governor").read_text().strip()
+    except OSError:
+        return None
+
+
+def git_commit() -> str | None:
+    """The repository's commit, with "-dirty" if files differ from it; None outside of git."""
+
+    def git(*words: str) -> str:
+        command = ["git", "--no-optional-locks", *words]
+        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        # What benchmarks write must not make the next one "dirty".
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!benchmarks")
+        return git("rev-parse", "--short=12", "HEAD") + ("-dirty" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _cpuinfo() -> dict[str, str]:
+    """The last value of every key of /proc/cpuinfo; empty where there is none."""
+    if not sys.platform.startswith("linux"):
+        return {}
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    pairs = (line.split(":", 1) for line in lines if ":" in line)
+    return {key.strip(): value.strip() for key, value in pairs}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,203 @@
+"""The whole command on clips: throughput, latency, memory, time to the first result; import time.
+
+Every clip is segmented by a real `edgesam-run` in a process of its own, with one point prompt and
+results as JSON lines. Steady throughput is compared with what the slowest of the pipeline's threads
+allows in the same run: 1000 / p50 of its milliseconds per frame.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks import report
+from benchmarks.measure import peak_memory_mib, series
+from edgesam_rt.cli.exits import run_command
+from edgesam_rt.errors import PipelineError
+
+DATA = Path("../shared/data")
+DAVIS = "clips/davis_dog.mp4"
+CLIP_WH = (640, 480)
+STARTING = 10  # results left out of the steady part: queues fill, caches warm
+THREADS = {
+    "capture": ("capture_ms",),
+    "encode": ("fit_ms", "encode_ms"),
+    "decode": ("decode_ms", "mask_ms"),
+}
+IMPORT = """
+import sys, time
+import numpy
+started = time.perf_counter_ns()
+import edgesam_rt
+taken = (time.perf_counter_ns() - started) / 1e6
+import json
+heavy = ("cv2", "onnxruntime", "torch", "onnx")
+print(json.dumps([taken, [name for name in heavy if name in sys.modules]]))
+"""
+USE = IMPORT.replace(
+    "import edgesam_rt\n", "import edgesam_rt\nedgesam_rt.open, edgesam_rt.Prompt\n"
+)
+
+
+class Ran(NamedTuple):
+    """What one `edgesam-run` did: its summary, its results, its peak memory, and when it began."""
+
+    summary: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]]
+    peak_mib: float
+    started_ns: int
+    wall_s: float
+
+
+def write_clip(path: Path, frames: int) -> None:
+    """Write a clip of synthetic frames, in a process of its own: this one must stay small."""
+    code = (
+        "import sys, cv2\n"
+        "from edgesam_rt.cameras.synthetic import SyntheticCamera\n"
+        "path, n, w, h = sys.argv[1], *map(int, sys.argv[2:])\n"
+        "camera = SyntheticCamera(size_wh=(w, h), frames=n)\n"
+        "out = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*'mp4v'), 30, (w, h))\n"
+        "assert out.isOpened(), 'OpenCV cannot write mp4v'\n"
+        "for i in range(n):\n"
+        "    out.write(camera.draw(i)[..., ::-1].copy())\n"
+        "out.release()\n"
+    )
+    words = [str(n) for n in (frames, *CLIP_WH)]
+    subprocess.run([sys.executable, "-c", code, str(path), *words], check=True)
+
+
+def run(clip: Path, options: Sequence[str], folder: Path) -> Ran:
+    """Segment a clip with the command.
+
+    Raises:
+        PipelineError: the command failed; its last words are in the message.
+    """
+    results, said = folder / "results.jsonl", folder / "stderr.txt"
+    command = [sys.executable, "-m", "edgesam_rt.cli.run", str(clip), "--json", *options]
+    command += ["--out", f"jsonl:{results}"]
+    started_ns = time.monotonic_ns()
+    with said.open("wb") as stderr:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr)
+        assert process.stdout is not None
+        told = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)  # of this child alone, with its peak memory
+    process.returncode = os.waitstatus_to_exitcode(status)
+    wall_s = (time.monotonic_ns() - started_ns) / 1e9
+    if process.returncode:
+        last = said.read_text(encoding="utf-8", errors="replace")[-500:]
+        raise PipelineError(f"{' '.join(command)}: exit code {process.returncode}: {last}")
+    rows = [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
+    kib = usage.ru_maxrss / (1 if sys.platform != "darwin" else 1024)
+    return Ran(json.loads(told), rows, round(kib / 1024, 1), started_ns, wall_s)
+
+
+def figures_of(ran: Ran) -> dict[str, object]:
+    """Steady throughput against what the slowest thread allows, and the rest."""
+    done_ns = [r["captured_at_ns"] + r["age_ms"] * 1e6 for r in ran.rows]
+    steady = ran.rows[STARTING:]
+    fps = (len(steady) - 1) * 1e9 / (done_ns[-1] - done_ns[STARTING])
+    threads = {
+        name: series([sum(r["timings"][key] for key in keys) for r in steady])
+        for name, keys in THREADS.items()
+    }
+    sinks = {k: v["p50_ms"] for k, v in ran.summary["stages"].items() if k.startswith("sink ")}
+    p50 = {name: row["p50"] for name, row in threads.items()} | {"sink": max(sinks.values())}
+    slowest = max(p50, key=lambda name: p50[name])
+    allowed = 1000 / p50[slowest]
+    return {
+        "results": len(ran.rows),
+        "fps": round(fps, 2),
+        "slowest_thread": slowest,
+        "allowed_fps": round(allowed, 2),
+        "ratio": round(fps / allowed, 3),
+        "thread_ms": threads,
+        "stages": ran.summary["stages"],
+        "dropped": ran.summary["dropped"],
+        "bundle": ran.summary["bundle"],
+        "backend": ran.summary["backend"],
+        "encoder_sides": ran.summary["encoder_sides"],
+        "peak_memory_mib": ran.peak_mib,
+        "first_result_s": round((done_ns[0] - ran.started_ns) / 1e9, 3),
+        "wall_s": round(ran.wall_s, 3),
+    }
+
+
+def clips(args: argparse.Namespace, folder: Path) -> list[dict[str, object]]:
+    """Every clip that is here."""
+    made = folder / "synthetic.mp4"
+    write_clip(made, args.frames)
+    davis = args.data / DAVIS
+    runs = [(f"synthetic, {CLIP_WH[0]}x{CLIP_WH[1]}", made)]
+    runs += [(f"{davis.stem}, 640x360", davis)] if davis.is_file() else []
+    options = ["--point", "320,180", "--quiet"]
+    options += ["--bundle", args.bundle] if args.bundle else []
+    out = []
+    for name, clip in runs:
+        for threads in args.threads:
+            more = ["--threads", str(threads)] if threads else []
+            ran = run(clip, [*options, *more], folder)
+            label = threads or "board's"
+            out.append({"clip": name, "threads": label, **figures_of(ran)})
+    return out
+
+
+def import_time(code: str, n: int) -> dict[str, object]:
+    """Milliseconds that the import takes beyond numpy, in fresh interpreters."""
+    taken: list[float] = []
+    heavy: set[str] = set()
+    for _ in range(n):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+        ms, found = json.loads(done.stdout)
+        taken.append(ms)
+        heavy |= set(found)
+    return {
+        "n": n,
+        "min_ms": round(min(taken), 2),
+        "median_ms": round(statistics.median(taken), 2),
+        "heavy_modules": sorted(heavy),
+    }
+
+
+def _run(args: argparse.Namespace) -> int:
+    environment, parameters = report.start(args)
+    figures: dict[str, object] = {
+        "import": import_time(IMPORT, args.imports),
+        "import_and_use": import_time(USE, args.imports),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        figures["runs"] = clips(args, Path(folder))
+    # A child's peak is counted from before its exec: it cannot be less than this process had.
+    figures["peak_memory_floor_mib"] = peak_memory_mib()
+    command = report.command_line("benchmarks.pipeline")
+    report.finish(report.Report("pipeline", command, environment, parameters, figures), args.json)
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    p = argparse.ArgumentParser(
+        prog="python -m benchmarks.pipeline",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("--bundle", metavar="NAME|PATH", help="default: the board's")
+    p.add_argument("--threads", type=int, nargs="+", default=[0], help="0 is the board's number")
+    p.add_argument("--frames", type=int, default=300, help="of the synthetic clip")
+    p.add_argument("--imports", type=int, default=15, metavar="N", help="interpreters started")
+    p.add_argument("--data", type=Path, default=DATA, help=f"folder that may hold {DAVIS}")
+    p.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
+    args = p.parse_args(argv)
+    return run_command(lambda: _run(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""Benchmark results as files: one JSON per run, Markdown tables from them.
+
+`python -m benchmarks.report FILES…` prints the tables; `--update README.md` replaces what stands
+between `<!-- bench:NAME -->` and `<!-- /bench -->`, so that no figure is typed by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import environment
+from edgesam_rt.cli.exits import run_command
+from edgesam_rt.errors import ConfigError, unknown_name
+
+SCHEMA = 1
+_MARKED = re.compile(r"(<!-- bench:(?P<name>[\w-]+) -->\n).*?(<!-- /bench -->)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Report:
+    """One run of one benchmark.
+
+    Attributes:
+        case: "accuracy", "speed", "pipeline".
+        command: what was typed.
+        environment: see `environment.collect`; taken before the run.
+        parameters: what the run was told.
+        figures: what it found; the shape is the case's own.
+        schema: of the file.
+    """
+
+    case: str
+    command: str
+    environment: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    figures: Mapping[str, Any]
+    schema: int = SCHEMA
+
+
+def start(args: argparse.Namespace) -> tuple[dict[str, object], dict[str, object]]:
+    """Environment and parameters of a run that is about to begin."""
+    parameters = {k: _plain(v) for k, v in vars(args).items() if k != "json"}
+    return environment.collect(), parameters
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Path):
+        return str(value)
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def write(report: Report, path: Path) -> None:
+    """Write a report's JSON file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")
+
+
+def read(path: Path) -> Report:
+    """Read a report's JSON file.
+
+    Raises:
+        ConfigError: it is none, or of another schema.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        report = Report(**raw)
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError(f"{path}: not a benchmark's result: {error}.") from error
+    if report.schema != SCHEMA:
+        raise ConfigError(f"{path}: schema {report.schema!r}, this reader knows {SCHEMA}.")
+    return report
+
+
+def finish(report: Report, path: Path | None) -> None:
+    """Write a finished report if a file was named, and print its tables."""
+    if path is not None:
+        write(report, path)
+    sys.stdout.write(show([report]))
+
+
+def show(reports: Sequence[Report]) -> str:
+    """All tables of some reports, one after the other."""
+    from benchmarks import tables
+
+    return "\n".join(text for _, text in sorted(tables.make(reports).items()))
+
+
+def fill(text: str, tables: Mapping[str, str]) -> str:
+    """Put tables between the markers of a Markdown text.
+
+    Raises:
+        ConfigError: a marker names a table that is not there.
+    """
+
+    def table(found: re.Match[str]) -> str:
+        if found["name"] not in tables:
+            raise ConfigError(unknown_name("table", found["name"], tables))
+        return f"{found[1]}{tables[found['name']]}{found[3]}"
+
+    return _MARKED.sub(table, text)
+
+
+def command_line(module: str) -> str:
+    """How the running command was typed."""
+    return " ".join(["python", "-m", module, *sys.argv[1:]])
+
+
+def _run(args: argparse.Namespace) -> int:
+    from benchmarks import tables
+
+    reports = [read(path) for path in args.files]
+    if args.update is None:
+        sys.stdout.write(show(reports))
+    else:
+        old = args.update.read_text(encoding="utf-8")
+        args.update.write_text(fill(old, tables.make(reports)), encoding="utf-8")
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    p = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
+    p.add_argument("files", nargs="+", type=Path, help="results: benchmarks/results/*.json")
+    p.add_argument("--update", type=Path, metavar="FILE.md", help="put the tables into this file")
+    args = p.parse_args(argv)
+    return run_command(lambda: _run(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
