@@ -89,13 +89,10 @@ def _run(args: argparse.Namespace) -> int:
     import cv2
 
     cv2.setNumThreads(args.threads)
-    environment, parameters = report.start(args)
+    recorder = report.Recorder("accuracy", "benchmarks.accuracy", args)
     named = args.bundle or [bundles.DEFAULT]
     opened = [contestant(name, side, args.threads) for side in args.side or [512] for name in named]
-    figures = measure(opened, CocoFolder(args.data / PHOTOS, args.photos))
-    command = report.command_line("benchmarks.accuracy")
-    done = report.Report("accuracy", command, environment, parameters, figures)
-    report.finish(done, args.json)
+    recorder.finish(measure(opened, CocoFolder(args.data / PHOTOS, args.photos)))
     return 0
 
 

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -39,6 +40,35 @@ def collect() -> dict[str, object]:
         "python": platform.python_version(),
         **{name: _version(name) for name in PACKAGES},
     }
+
+
+class Neighbours:
+    """How busy other processes kept the cores while a benchmark ran."""
+
+    def __init__(self) -> None:
+        """Begin to watch."""
+        self._before = self._read()
+
+    def share(self) -> float | None:
+        """Share of all cores that others used so far, 0 to 1; None where it cannot be known."""
+        (was_s, was_busy, was_own), (now_s, busy, own) = self._before, self._read()
+        if busy is None or was_busy is None or now_s == was_s:
+            return None
+        others = (busy - was_busy) - (own - was_own)
+        return round(max(0.0, others) / ((now_s - was_s) * (os.cpu_count() or 1)), 3)
+
+    @staticmethod
+    def _read() -> tuple[float, float | None, float]:
+        """Seconds: now, all cores busy since boot, this process and its ended children."""
+        times = os.times()
+        own = times.user + times.system + times.children_user + times.children_system
+        try:
+            words = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:9]
+        except OSError:
+            return time.monotonic(), None, own
+        user, nice, system, _idle, _waits, *rest = (int(word) for word in words)
+        ticks = user + nice + system + sum(rest)
+        return time.monotonic(), ticks / os.sysconf("SC_CLK_TCK"), own
 
 
 def governor(root: Path = Path("/sys/devices/system/cpu")) -> str | None:

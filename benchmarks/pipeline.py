@@ -28,7 +28,7 @@ DATA = Path("../shared/data")
 DAVIS = "clips/davis_dog.mp4"
 CLIP_WH = (640, 480)
 STARTING = 10  # results left out of the steady part: queues fill, caches warm
-THREADS = {
+THREADS = {  # of the pipeline: the stages whose times are theirs
     "capture": ("capture_ms",),
     "encode": ("fit_ms", "encode_ms"),
     "decode": ("decode_ms", "mask_ms"),
@@ -43,9 +43,7 @@ import json
 heavy = ("cv2", "onnxruntime", "torch", "onnx")
 print(json.dumps([taken, [name for name in heavy if name in sys.modules]]))
 """
-USE = IMPORT.replace(
-    "import edgesam_rt\n", "import edgesam_rt\nedgesam_rt.open, edgesam_rt.Prompt\n"
-)
+USE = IMPORT.replace("taken =", "edgesam_rt.open, edgesam_rt.Prompt\ntaken =")
 
 
 class Ran(NamedTuple):
@@ -168,7 +166,7 @@ def import_time(code: str, n: int) -> dict[str, object]:
 
 
 def _run(args: argparse.Namespace) -> int:
-    environment, parameters = report.start(args)
+    recorder = report.Recorder("pipeline", "benchmarks.pipeline", args)
     figures: dict[str, object] = {
         "import": import_time(IMPORT, args.imports),
         "import_and_use": import_time(USE, args.imports),
@@ -177,8 +175,7 @@ def _run(args: argparse.Namespace) -> int:
         figures["runs"] = clips(args, Path(folder))
     # A child's peak is counted from before its exec: it cannot be less than this process had.
     figures["peak_memory_floor_mib"] = peak_memory_mib()
-    command = report.command_line("benchmarks.pipeline")
-    report.finish(report.Report("pipeline", command, environment, parameters, figures), args.json)
+    recorder.finish(figures)
     return 0
 
 

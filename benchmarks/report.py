@@ -30,7 +30,8 @@ class Report:
     Attributes:
         case: "accuracy", "speed", "pipeline".
         command: what was typed.
-        environment: see `environment.collect`; taken before the run.
+        environment: see `environment.collect`; taken before the run. `others_cpu_share`: of all
+            cores, what other processes used while it ran; far from 0, times mean little.
         parameters: what the run was told.
         figures: what it found; the shape is the case's own.
         schema: of the file.
@@ -44,10 +45,32 @@ class Report:
     schema: int = SCHEMA
 
 
-def start(args: argparse.Namespace) -> tuple[dict[str, object], dict[str, object]]:
-    """Environment and parameters of a run that is about to begin."""
-    parameters = {k: _plain(v) for k, v in vars(args).items() if k != "json"}
-    return environment.collect(), parameters
+class Recorder:
+    """Notes where and when a run begins, and makes its report at the end."""
+
+    def __init__(self, case: str, module: str, args: argparse.Namespace, **more: object) -> None:
+        """Begin.
+
+        Args:
+            case: see Report.
+            module: what was started by `python -m`.
+            args: what it was told; `args.json` is where the report goes, or None.
+            more: what else to note of the environment.
+        """
+        self._case, self._path = case, args.json
+        self._command = " ".join(["python", "-m", module, *sys.argv[1:]])
+        self._environment = {**environment.collect(), **more}
+        self._parameters = {k: _plain(v) for k, v in vars(args).items() if k != "json"}
+        self._neighbours = environment.Neighbours()
+
+    def finish(self, figures: Mapping[str, Any]) -> Report:
+        """Write the report if a file was named, and print its tables."""
+        around = {**self._environment, "others_cpu_share": self._neighbours.share()}
+        made = Report(self._case, self._command, around, self._parameters, figures)
+        if self._path is not None:
+            write(made, self._path)
+        sys.stdout.write(show([made]))
+        return made
 
 
 def _plain(value: object) -> object:
@@ -78,13 +101,6 @@ def read(path: Path) -> Report:
     return report
 
 
-def finish(report: Report, path: Path | None) -> None:
-    """Write a finished report if a file was named, and print its tables."""
-    if path is not None:
-        write(report, path)
-    sys.stdout.write(show([report]))
-
-
 def show(reports: Sequence[Report]) -> str:
     """All tables of some reports, one after the other."""
     from benchmarks import tables
@@ -105,11 +121,6 @@ def fill(text: str, tables: Mapping[str, str]) -> str:
         return f"{found[1]}{tables[found['name']]}{found[3]}"
 
     return _MARKED.sub(table, text)
-
-
-def command_line(module: str) -> str:
-    """How the running command was typed."""
-    return " ".join(["python", "-m", module, *sys.argv[1:]])
 
 
 def _run(args: argparse.Namespace) -> int:

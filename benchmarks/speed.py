@@ -97,30 +97,31 @@ def decoder(one: Segmenter, clock: EngineClock, count: int, repeats: int) -> dic
 
 def overhead(one: Segmenter, clock: EngineClock, repeats: int) -> dict[str, object]:
     """One frame with one point, from pixels to run lengths; what is not the engines' is ours."""
-    pixels, prompt = frame(), es.Prompt.point(320, 240)
-    rows: dict[str, list[float]] = {}
-    for turn in range(WARM_UP + repeats):
-        clock.take()
-        times = [measure.Times() for _ in range(4)]
-        embedding = times[0].run(lambda: one.encode(pixels))
-        found = times[1].run(lambda: one.predict(embedding, prompt))
-        times[2].run(lambda: found.masks)
-        times[3].run(found.rle)
-        encode, predict, masks, rle = (t.wall[0] for t in times)
-        engines = clock.take()
-        inside = sum(engines.values())
-        parts = {
-            "total": encode + predict + masks + rle,
-            "engines": inside,
-            "added": encode + predict + masks + rle - inside,
-            "resize and feed": encode - engines["encoder"],
-            "prompts and choice": predict - (inside - engines["encoder"]),
-            "masks": masks,
-            "rle": rle,
-        }
-        for name, ms in parts.items() if turn >= WARM_UP else ():
-            rows.setdefault(name, []).append(ms)
-    return {name: series(values) for name, values in rows.items()}
+    pixels = frame()
+    rows = [one_frame(one, clock, pixels) for _ in range(WARM_UP + repeats)][WARM_UP:]
+    return {name: series([row[name] for row in rows]) for name in rows[0]}
+
+
+def one_frame(one: Segmenter, clock: EngineClock, pixels: U8) -> dict[str, float]:
+    """Where the time of one frame goes, ms."""
+    clock.take()
+    times = measure.Times()
+    embedding = times.run(lambda: one.encode(pixels))
+    found = times.run(lambda: one.predict(embedding, es.Prompt.point(320, 240)))
+    times.run(lambda: found.masks)
+    times.run(found.rle)
+    encode, predict, masks, rle = times.wall
+    engines = clock.take()
+    inside = sum(engines.values())
+    return {
+        "total": sum(times.wall),
+        "engines": inside,
+        "added": sum(times.wall) - inside,
+        "resize and feed": encode - engines["encoder"],
+        "prompts and choice": predict - (inside - engines["encoder"]),
+        "masks": masks,
+        "rle": rle,
+    }
 
 
 def chunks(one: Segmenter, repeats: int) -> list[dict[str, object]]:
@@ -137,7 +138,11 @@ def chunks(one: Segmenter, repeats: int) -> list[dict[str, object]]:
     turns = {f"{name}={size}": partial(work, name, size) for name, size in works}
     times = measure.interleave(turns, warm_up=1, repeats=repeats)
     return [
-        {"set": name, "each_ms": round(series(t.wall)["p50"] / len(prompts), 4)}
+        {
+            "set": name,
+            "each_ms": round(series(t.wall)["p50"] / len(prompts), 4),
+            "each_ms_min": round(min(t.wall) / len(prompts), 4),
+        }
         for name, t in times.items()
     ]
 
@@ -163,10 +168,8 @@ def measure_all(args: argparse.Namespace) -> dict[str, object]:
 
 
 def _run(args: argparse.Namespace) -> int:
-    environment, parameters = report.start(args)
-    figures = measure_all(args)
-    command = report.command_line("benchmarks.speed")
-    report.finish(report.Report("speed", command, environment, parameters, figures), args.json)
+    recorder = report.Recorder("speed", "benchmarks.speed", args)
+    recorder.finish(measure_all(args))
     return 0
 
 

@@ -24,13 +24,14 @@ def where(report: Report) -> str:
     """The line below a table: command, machine, load, versions."""
     e = report.environment
     flags = ", ".join(e["cpu_flags"]) or "none of the known flags"
-    load = " ".join(f"{v:g}" for v in e["load_average"])
+    load = f"load {e['load_average'][0]:g} at the start"
+    others = e.get("others_cpu_share")
+    load += "" if others is None else f", {100 * others:.0f} % of the cores used by others"
     packages = [f"onnxruntime {e['onnxruntime']}"]
     packages += [f"torch {e['torch']}"] if "torch" in e else []
     return (
-        f"`{report.command}`: {e['cpu']} ({flags}), {e['cores_usable']} cores, load {load} at the "
-        f"start, Python {e['python']}, {', '.join(packages)}, commit {e['git_commit']}, "
-        f"{e['date'][:10]}."
+        f"`{report.command}`: {e['cpu']} ({flags}), {e['cores_usable']} cores, {load}, "
+        f"Python {e['python']}, {', '.join(packages)}, commit {e['git_commit']}, {e['date'][:10]}."
     )
 
 
@@ -56,7 +57,7 @@ def _accuracy_table(name: str, figures: Row) -> tuple[str, str]:
         f"mIoU, {n}",
         "box",
         "point",
-        "best of the candidates",
+        "best candidate",
         "3 clicks",
         "error of the score",
     ]
@@ -78,7 +79,7 @@ def _with_difference(row: Row, measure: str) -> str:
 
 
 def _by_size(name: str, figures: Row) -> tuple[str, str]:
-    head = ["mIoU by size", "objects", "box", "point", "best of the candidates", "3 clicks"]
+    head = ["mIoU by size", "objects", "box", "point", "best candidate", "3 clicks"]
     rows = []
     for row in figures["rows"]:
         for size in list(SIZES)[1:]:
@@ -95,8 +96,9 @@ def _speed(figures: Row) -> Iterator[tuple[str, str]]:
     yield "speed-decoder", _decoder(figures["decoder"])
     yield "overhead", _overhead(figures["overhead"])
     if "chunks" in figures:
-        rows = [[row["set"], f"{row['each_ms']:.3f}"] for row in figures["chunks"]]
-        yield "chunks", markdown(["256 points, one thread", "ms each"], rows)
+        keys = ("each_ms", "each_ms_min")
+        rows = [[row["set"], *(f"{row[k]:.3f}" for k in keys)] for row in figures["chunks"]]
+        yield "chunks", markdown(["256 points, 1 thread", "each, p50, ms", "min, ms"], rows)
 
 
 def _encoder(found: Sequence[Row]) -> str:
@@ -116,15 +118,7 @@ def _threads(n: object) -> str:
 
 
 def _decoder(found: Sequence[Row]) -> str:
-    head = [
-        "point prompts in one call, 1 thread",
-        "p50",
-        "p95",
-        "p99",
-        "each",
-        "scorer",
-        "mask head",
-    ]
+    head = ["point prompts in one call", "p50", "p95", "p99", "each", "scorer", "mask head"]
     rows = []
     for row in found:
         wall = row["wall_ms"]
@@ -169,13 +163,7 @@ _PERCENTILES = ("p50", "p95", "p99")
 
 
 def _imports(figures: Row) -> str:
-    head = [
-        "beyond numpy, fresh interpreters",
-        "median, ms",
-        "min, ms",
-        "n",
-        "heavy modules loaded",
-    ]
+    head = ["beyond numpy, fresh interpreter", "median, ms", "min, ms", "n", "heavy modules"]
     labels = {"import": "`import edgesam_rt`", "import_and_use": "and its `open` and `Prompt`"}
     rows = []
     for key, label in labels.items():

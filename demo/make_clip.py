@@ -238,7 +238,7 @@ def load_scene(masks: Path) -> Scene:
         ClipError: a photo or a mask is missing.
     """
     rocket = cut_out(masks, "rocket", [1], {"box": [302, 120, 342, 412]})
-    woman = cut_out(masks, "woman-in-room", [1], {"points": [[455, 150]]}, light=0.8)
+    woman = cut_out(masks, "woman-in-room", [1], {"box": [385, 10, 525, 385], "points": [[455, 180]]}, light=0.8)
     suit_and_helmet = {"box": [18, 14, 508, 512]}
     astronaut = cut_out(masks, "astronaut", [1, 2], suit_and_helmet, light=0.92)
     return Scene(empty_pad(rocket), rocket, woman, astronaut)

@@ -22,6 +22,7 @@ from edgesam_rt.cameras.spec import parse_source
 from edgesam_rt.cli import arguments, report
 from edgesam_rt.cli.arguments import STDOUT_RESULTS, RunConfig
 from edgesam_rt.cli.exits import run_command
+from edgesam_rt.cli.memory import limit_arenas
 from edgesam_rt.cli.prompts_file import load_prompts
 from edgesam_rt.engines import resolve
 from edgesam_rt.errors import ConfigError
@@ -142,6 +143,7 @@ def _set_up_logging(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
+    limit_arenas()
     args = arguments.parser(edgesam_rt.__version__).parse_args(argv)
     return run_command(lambda: _run(args))
 

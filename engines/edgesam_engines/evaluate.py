@@ -119,24 +119,22 @@ def _run(args: argparse.Namespace) -> int:
 
     torch.set_flush_denormal(True)
     torch.set_num_threads(args.threads)
-    environment, parameters = report.start(args)
-    environment["torch"] = torch.__version__
+    recorder = report.Recorder(
+        "accuracy-torch", "edgesam_engines.evaluate", args, torch=torch.__version__
+    )
     opened: list[Contestant] = []
     for side in args.side or [512]:
         opened.append(float_contestant(args.checkpoint, side))
         opened += [accuracy.contestant(name, side, args.threads) for name in args.bundle or []]
     photos = CocoFolder(args.data / accuracy.PHOTOS, args.photos)
-    figures = accuracy.measure(opened, photos)
-    command = report.command_line("edgesam_engines.evaluate")
-    done = report.Report("accuracy-torch", command, environment, parameters, figures)
-    report.finish(done, args.json)
+    recorder.finish(accuracy.measure(opened, photos))
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     try:
         from benchmarks.accuracy import add_arguments
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise ConfigError(f"{error}. Run this in the repository's top folder.") from error
     p = argparse.ArgumentParser(
         prog="python -m edgesam_engines.evaluate",

@@ -23,7 +23,7 @@ STILL = Photo(flip=0.0, colour=0.0, grey=0.0, blur=0.0)
 
 def labelled() -> Labelled:
     image = np.full((40, 60, 3), 100, np.uint8)
-    ids = np.zeros((40, 60), np.int32)
+    ids = np.zeros((40, 60), np.uint16)
     ids[10:30, 15:35] = 7
     image[ids == 7] = (255, 0, 0)
     ids[0:5, 50:60] = 300
@@ -147,7 +147,7 @@ def test_pasting_adds_objects(tmp_path: Path) -> None:
 
 def test_objects_of_a_fitting_size_are_chosen_and_repeated_where_few() -> None:
     rng = np.random.default_rng(0)
-    ids = labelled().ids
+    ids = labelled().ids.astype(np.int32)
     assert choose_objects(ids, 4, 60, 0.9, rng) == [7] * 4
     assert set(choose_objects(ids, 5, 40, 0.9, rng)) == {7, 300}
     assert choose_objects(ids, 5, 500, 0.9, rng) == []

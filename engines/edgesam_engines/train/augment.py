@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from edgesam_engines.train.config import Photo, Range
-from edgesam_engines.train.sources import Ids, Image, Labelled
+from edgesam_engines.train.sources import Ids, Image, Labelled, StoredIds
 
 GREY = 127  # fill of what no photo covers; the engines pad with it too
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -34,14 +34,14 @@ def draw_zoom(rng: np.random.Generator, rules: Photo) -> float:
     return draw(rng, rules.zoom_out if rng.random() < rules.out else rules.zoom_in)
 
 
-def resize(image: Image, ids: Ids, scale: float) -> Tile:
+def resize(image: Image, ids: StoredIds, scale: float) -> Tile:
     """Both maps scaled; the ids without mixing."""
     h, w = ids.shape
     size = (max(8, round(w * scale)), max(8, round(h * scale)))
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     small = cv2.resize(image, size, interpolation=how)
     small_ids = cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST_EXACT)
-    return Tile(small.astype(np.uint8, copy=False), small_ids.astype(np.int32, copy=False))
+    return Tile(small.astype(np.uint8, copy=False), small_ids.astype(np.int32))
 
 
 def crop_tile(

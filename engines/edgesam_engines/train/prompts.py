@@ -75,12 +75,19 @@ def core_weight(region: Tensor) -> Tensor:
 
 
 def deepest(mask: NDArray[np.bool_]) -> tuple[float, float, float]:
-    """x, y in image sides of the pixel farthest from the outline, and that distance in pixels."""
+    """x, y in image sides of the pixel farthest from the outline, and that distance in pixels.
+
+    All zero for an empty mask; what lies outside the image counts as outside the mask.
+    """
     h, w = mask.shape
-    padded = np.pad(mask.view(np.uint8), 1)
+    bits = mask.view(np.uint8)
+    x0, y0, bw, bh = cv2.boundingRect(bits)
+    if bw == 0:
+        return 0.0, 0.0, 0.0
+    padded = np.pad(bits[y0 : y0 + bh, x0 : x0 + bw], 1)
     depth = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
-    y, x = divmod(int(depth.argmax()), w)
-    return (x + 0.5) / w, (y + 0.5) / h, float(depth[y, x])
+    y, x = divmod(int(depth.argmax()), bw)
+    return (x0 + x + 0.5) / w, (y0 + y + 0.5) / h, float(depth[y, x])
 
 
 def _deepest_of(masks: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,6 +18,7 @@ from edgesam_engines.train.config import Data, RecipeError
 
 Image = NDArray[np.uint8]  # (h, w, 3), RGB
 Ids = NDArray[np.int32]  # (h, w), 0 = unlabelled
+StoredIds = NDArray[np.uint16]  # the same as it lies on disk
 _PHOTO_ENDINGS = (".webp", ".jpg", ".png")
 _HASH_RANGE = 10_000
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class Labelled:
     """A decoded photo."""
 
     image: Image
-    ids: Ids
+    ids: StoredIds
 
     @cached_property
     def objects(self) -> list[ObjectRow]:
@@ -104,11 +105,11 @@ def decode(entry: Entry) -> Labelled:
         raise OSError(f"cannot read {entry.photo}")
     rgb = np.ascontiguousarray(image[..., ::-1]).astype(np.uint8, copy=False)
     if entry.ids is None:
-        return Labelled(rgb, np.zeros(rgb.shape[:2], np.int32))
+        return Labelled(rgb, np.zeros(rgb.shape[:2], np.uint16))
     ids = cv2.imread(str(entry.ids), cv2.IMREAD_UNCHANGED)
     if ids is None or ids.shape != rgb.shape[:2]:
         raise OSError(f"{entry.ids} is no id map of the size of {entry.photo}")
-    return Labelled(rgb, ids.astype(np.int32))
+    return Labelled(rgb, ids.astype(np.uint16))
 
 
 def list_source(masks: Path, name: str, *, allow_doubtful: bool) -> list[Entry]:
