@@ -43,7 +43,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Engines:
-    """What cut the objects out: name, size of its files in MB, licence and origin of its weights."""
+    """What cut the objects out: name, size of its files, licence and origin of its weights."""
 
     label: str
     precision: str

@@ -11,7 +11,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -238,19 +238,22 @@ def load_scene(masks: Path) -> Scene:
         ClipError: a photo or a mask is missing.
     """
     rocket = cut_out(masks, "rocket", [1], {"box": [302, 120, 342, 412]})
-    woman = cut_out(masks, "woman-in-room", [1], {"box": [385, 10, 525, 385], "points": [[455, 180]]}, light=0.8)
+    woman = cut_out(
+        masks, "woman-in-room", [1], {"box": [385, 10, 525, 385], "points": [[455, 180]]}, light=0.8
+    )
     suit_and_helmet = {"box": [18, 14, 508, 512]}
     astronaut = cut_out(masks, "astronaut", [1, 2], suit_and_helmet, light=0.92)
     return Scene(empty_pad(rocket), rocket, woman, astronaut)
 
 
-def times() -> Iterator[float]:
-    """When each frame is, seconds."""
-    return (i / FPS for i in range(round(FPS * SECONDS)))
-
-
-def make_clip(masks: Path, clip: Path, prompts: Path) -> int:
+def make_clip(masks: Path, clip: Path, prompts: Path, seconds: float = SECONDS) -> int:
     """Write the clip and its prompts; returns the number of frames.
+
+    Args:
+        masks: folder with the masks of the demo's prompts.
+        clip: the video to write.
+        prompts: the prompts file to write.
+        seconds: how much of the clip.
 
     Raises:
         ClipError: a mask is missing.
@@ -260,9 +263,9 @@ def make_clip(masks: Path, clip: Path, prompts: Path) -> int:
     video = VideoFile(clip, FPS, "clip")
     asked: dict[str, list[Asked]] = {}
     try:
-        for i, t_s in enumerate(times()):
-            video.add(scene.draw(t_s))
-            asked[f"frame-{i:06d}"] = scene.asked(t_s)
+        for i in range(max(1, round(FPS * seconds))):
+            video.add(scene.draw(i / FPS))
+            asked[f"frame-{i:06d}"] = scene.asked(i / FPS)
     finally:
         video.close()
     prompts.write_text(json.dumps({"frames": asked}) + "\n", "utf-8")
@@ -274,9 +277,11 @@ def main() -> int:
     p = argparse.ArgumentParser(description="Make the demo's clip from its photos and their masks.")
     p.add_argument("--masks", type=Path, default=Path("out/demo/masks"), help="folder of masks")
     p.add_argument("--out", type=Path, default=Path("out/demo/clip.webm"), help=".webm or .mp4")
+    p.add_argument("--seconds", type=float, default=SECONDS, help=f"default: {SECONDS:g}")
     args = p.parse_args()
     try:
-        frames = make_clip(args.masks, args.out, args.out.with_suffix(".prompts.json"))
+        prompts = args.out.with_suffix(".prompts.json")
+        frames = make_clip(args.masks, args.out, prompts, args.seconds)
     except (ClipError, es.EdgeSamError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

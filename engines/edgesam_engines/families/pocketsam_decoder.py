@@ -1,0 +1,249 @@
+"""PocketSAM's decoder: a scorer that makes no mask, and a mask head that makes chosen ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgesam_engines.families.pocketsam_parts import (
+    BOX_BOTTOM_RIGHT,
+    BOX_TOP_LEFT,
+    FOREGROUND,
+    MASKS,
+    Embedding,
+    PositionCode,
+    Prompts,
+    Widths,
+    cell_centres,
+)
+
+_POINT_EXTENT = 0.25  # half-size, in image sides, assumed of an object known by a point alone
+_MIN_BOX_HALF = 0.01
+_POINT_SIGMA = 0.08  # width, in image sides, of the pooling window around a point
+_BOX_EDGE_SHARPNESS = 2.0  # sigmoid slope of the pooling window at a box edge, per grid cell
+_MASK_CLAMP = 8.0  # logits of an earlier mask are clamped to this before they are used again
+PLANES = 3  # x, y and 1 behind the pixel features
+_MASKED_OUT = -1e4  # additive attention bias of padding; fits into fp16
+
+
+class TokenLayer(nn.Module):
+    """Pre-norm layer: tokens attend to their own prompt's tokens, then to the image, then a MLP."""
+
+    def __init__(self, dim: int, heads: int, mlp: int = 256) -> None:
+        super().__init__()
+        self.norm_self, self.norm_image, self.norm_mlp = (nn.LayerNorm(dim) for _ in range(3))
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.out_self = nn.Linear(dim, dim)
+        self.query = nn.Linear(dim, dim)
+        self.out_image = nn.Linear(dim, dim)
+        self.mlp = nn.Sequential(nn.Linear(dim, mlp), nn.ReLU(), nn.Linear(mlp, dim))
+        self.heads = heads
+
+    def forward(self, x: Tensor, bias: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """Update the tokens.
+
+        x (B, N, T, D); bias (B, N, 1, 1, T) added to self-attention scores; keys (B, H, d, S) and
+        values (B, H, S, d) of the images, shared by their prompts.
+        """
+        b, n, t, dim = x.shape
+        heads, d = self.heads, dim // self.heads
+        q, k, v = self.qkv(self.norm_self(x)).view(b, n, t, 3, heads, d).permute(3, 0, 1, 4, 2, 5)
+        weights = torch.softmax(q @ k.transpose(-1, -2) / math.sqrt(d) + bias, -1)
+        x = x + self.out_self((weights @ v).transpose(2, 3).reshape(b, n, t, dim))
+        q = self.query(self.norm_image(x)).view(b, n * t, heads, d).transpose(1, 2)
+        weights = torch.softmax((q / math.sqrt(d)) @ keys, -1)
+        x = x + self.out_image((weights @ values).transpose(1, 2).reshape(b, n, t, dim))
+        return cast(Tensor, x + self.mlp(self.norm_mlp(x)))
+
+
+class Scorer(nn.Module):
+    """Prompts to predicted IoUs and mask tokens; makes no mask."""
+
+    def __init__(self, widths: Widths, position: PositionCode) -> None:
+        super().__init__()
+        dim = widths.dim
+        self.position = position
+        self.layers = nn.ModuleList(TokenLayer(dim, widths.heads) for _ in range(widths.layers))
+        self.mask_tokens = nn.Parameter(torch.randn(MASKS, dim) * 0.5)
+        self.label = nn.Embedding(5, dim)  # row = label + 1
+        self.region_kind = nn.Embedding(3, dim)  # point, box, earlier mask
+        self.local = nn.Linear(dim, dim)
+        self.region = nn.Linear(dim, dim)
+        self.anchor = nn.Linear(dim + 2, dim)
+        self.norm = nn.LayerNorm(dim)
+        self.iou = nn.Sequential(nn.Linear(dim, 128), nn.ReLU(), nn.Linear(128, 1))
+
+    def forward(self, e: Embedding, prompts: Prompts) -> tuple[Tensor, Tensor]:
+        """Score the answers to every prompt.
+
+        Returns:
+            iou_logits (B, N, MASKS), before the sigmoid, and tokens (B, N, MASKS, D + 4): the mask
+            token, then centre and half-size of the prompt's frame.
+        """
+        memory = [(e.keys[:, i], e.values[:, i]) for i in range(len(self.layers))]
+        return self.score(memory, e.grid16, e.grid8, prompts)
+
+    def score(
+        self,
+        memory: Sequence[tuple[Tensor, Tensor]],
+        grid16: Tensor,
+        grid8: Tensor,
+        prompts: Prompts,
+    ) -> tuple[Tensor, Tensor]:
+        """The same with keys and values already taken apart by layer, as boards want them."""
+        centre, half, window = self._frame_and_window(prompts, grid8)
+        valid = (prompts.labels >= 0).float()
+        points = self._point_tokens(prompts, valid, grid8)
+        has_box = (prompts.labels == BOX_TOP_LEFT).float().amax(-1)
+        kind = 2 * prompts.has_mask.squeeze(-1) + (1 - prompts.has_mask.squeeze(-1)) * has_box
+        at = self.position(centre)
+        region = self.region(window @ grid16) + self.region_kind(kind.long()) + at
+        anchor = self.anchor(torch.cat([at, half * 4], -1)) + region
+        x = torch.cat([self.mask_tokens + anchor.unsqueeze(2), region.unsqueeze(2), points], 2)
+        seen = torch.cat([torch.ones_like(x[..., : MASKS + 1, 0]), valid], -1)
+        bias = ((1 - seen) * _MASKED_OUT)[:, :, None, None, :]
+        for layer, (keys, values) in zip(self.layers, memory, strict=True):
+            x = layer(x, bias, keys, values)
+        tokens = self.norm(x[:, :, :MASKS])
+        place = torch.cat([centre, half], -1).unsqueeze(2)
+        place = place + torch.zeros_like(tokens[..., :1])  # one copy per mask token
+        return self.iou(tokens).squeeze(-1), torch.cat([tokens, place], -1)
+
+    def _point_tokens(self, prompts: Prompts, valid: Tensor, grid8: Tensor) -> Tensor:
+        local = self.local(sample_bilinear(grid8, prompts.coords))
+        found = (self.position(prompts.coords) + local) * valid.unsqueeze(-1)
+        return cast(Tensor, found + self.label((prompts.labels + 1).long()))
+
+    def _frame_and_window(self, prompts: Prompts, grid8: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The prompt's frame, and its pooling window (B, N, h*w) on the stride-16 grid, sum 1."""
+        xy, labels = prompts.coords, prompts.labels
+        corner0 = (labels == BOX_TOP_LEFT).float()
+        corner1 = (labels == BOX_BOTTOM_RIGHT).float()
+        p0 = (xy * corner0.unsqueeze(-1)).sum(2)
+        p1 = (xy * corner1.unsqueeze(-1)).sum(2)
+        has_box = corner0.amax(-1, keepdim=True)
+        foreground = (labels == FOREGROUND).float()
+        first = foreground * (foreground.cumsum(-1) == 1).float()
+        has_point = foreground.amax(-1, keepdim=True)
+        point = (xy * first.unsqueeze(-1)).sum(2) * has_point + 0.5 * (1 - has_point)
+        centre = has_box * (p0 + p1) / 2 + (1 - has_box) * point
+        half = has_box * ((p1 - p0) / 2).clamp(min=_MIN_BOX_HALF) + (1 - has_box) * _POINT_EXTENT
+
+        h, w = (n // 2 for n in grid8.shape[1:3])
+        ys, xs = cell_centres(h, xy), cell_centres(w, xy)
+
+        def inside(cells: Tensor, low: Tensor, high: Tensor) -> Tensor:
+            slope = cells.shape[0] * _BOX_EDGE_SHARPNESS
+            return torch.sigmoid((cells - low) * slope) * torch.sigmoid((high - cells) * slope)
+
+        def near(cells: Tensor, middle: Tensor) -> Tensor:
+            return torch.exp(-(((cells - middle) / _POINT_SIGMA) ** 2))
+
+        x_window = has_box * inside(xs, p0[..., :1], p1[..., :1])
+        x_window = x_window + (1 - has_box) * near(xs, point[..., :1])
+        y_window = has_box * inside(ys, p0[..., 1:], p1[..., 1:])
+        y_window = y_window + (1 - has_box) * near(ys, point[..., 1:])
+        window = y_window.unsqueeze(-1) * x_window.unsqueeze(-2)
+        earlier = F.avg_pool2d(torch.sigmoid(prompts.mask), 4)
+        use = prompts.has_mask.unsqueeze(-1)
+        window = (use * earlier + (1 - use) * window).flatten(2)
+        return centre, half, window / (window.sum(-1, keepdim=True) + 1e-4)
+
+
+def sample_bilinear(grid: Tensor, xy: Tensor) -> Tensor:
+    """Features at positions, zero outside: (B, h, w, D) at (B, N, P, 2) in [0, 1] to (B, N, P, D).
+
+    Written as four gathers because every board's runtime has that op, and few have grid sampling.
+    """
+    b, h, w, dim = grid.shape
+    flat = grid.reshape(b * h * w, dim)
+    image = torch.arange(b, device=grid.device).view(b, 1, 1) * (h * w)
+    x, y = xy[..., 0] * w - 0.5, xy[..., 1] * h - 0.5
+    x0, y0 = x.floor(), y.floor()
+    total = torch.zeros((), device=grid.device, dtype=grid.dtype)
+    for dy in (0, 1):
+        for dx in (0, 1):
+            cx, cy = x0 + dx, y0 + dy
+            inside = ((cx >= 0) & (cx <= w - 1) & (cy >= 0) & (cy <= h - 1)).float()
+            weight = (1 - (x - cx).abs()) * (1 - (y - cy).abs()) * inside
+            index = cy.clamp(0, h - 1).long() * w + cx.clamp(0, w - 1).long() + image
+            total = total + flat[index.flatten()].view(*xy.shape[:-1], dim) * weight.unsqueeze(-1)
+    return total
+
+
+class MaskHead(nn.Module):
+    """Mask tokens to low-resolution logits.
+
+    Per pixel: hidden = relu(W1 [features, dx, dy, r, earlier, 1]), hidden = relu(W2 hidden), and
+    logit = w3 hidden + w4 features, all W made from the token. The part of W1 that is linear in the
+    shared features, x, y and 1 is one matrix product for all masks; only the radius r and the
+    earlier mask are planes of their own per prompt.
+    """
+
+    def __init__(self, widths: Widths) -> None:
+        super().__init__()
+        self.pixel, self.hidden, self.dim = widths.pixel, widths.mask_hidden, widths.dim
+        h, c = self.hidden, self.pixel
+        self.sizes = [h * (c + 5), h * (h + 1), h + 1, c]
+        self.kernel = nn.Sequential(
+            nn.Linear(widths.dim, 256), nn.ReLU(), nn.Linear(256, sum(self.sizes))
+        )
+        last = cast(nn.Linear, self.kernel[2])
+        nn.init.normal_(last.weight, std=0.01)
+        nn.init.normal_(last.bias, std=0.1)
+
+    def forward(self, pixels: Tensor, tokens: Tensor, mask: Tensor, has_mask: Tensor) -> Tensor:
+        """Make masks.
+
+        Args:
+            pixels: (B, C, h4, w4).
+            tokens: (B, K, D + 4) as the scorer gives them, already chosen.
+            mask: (B, K or 1, h4, w4) logits of an earlier round.
+            has_mask: (B, K, 1).
+
+        Returns:
+            (B, K, h4, w4) logits, unbounded.
+        """
+        return self.paint(ground_planes(pixels), tokens, mask, has_mask)
+
+    def paint(self, ground: Tensor, tokens: Tensor, mask: Tensor, has_mask: Tensor) -> Tensor:
+        """The same on pixel features that already have their planes, (B, C + 3, h4, w4)."""
+        b, k = tokens.shape[:2]
+        c, hid = self.pixel, self.hidden
+        h, w = ground.shape[-2:]
+        ground = ground.flatten(2)
+        token, centre, half = torch.split(tokens, [self.dim, 2, 2], -1)
+        first, second, third, skip = torch.split(self.kernel(token), self.sizes, -1)
+        first = first.view(b, k, hid, c + 5)
+        features, slope, radial, bias = torch.split(first, [c, 2, 2, 1], -1)
+        slope = slope / half.unsqueeze(2)
+        bias = bias - (slope * centre.unsqueeze(2)).sum(-1, keepdim=True)
+        shared = torch.cat([features, slope, bias], -1).view(b, k * hid, c + PLANES)
+
+        dx = (cell_centres(w, ground) - centre[..., :1]) / half[..., :1]
+        dy = (cell_centres(h, ground) - centre[..., 1:]) / half[..., 1:]
+        radius = ((dy * dy).unsqueeze(-1) + (dx * dx + 1e-4).unsqueeze(-2)).sqrt()
+        earlier = mask.clamp(-_MASK_CLAMP, _MASK_CLAMP) * (has_mask / 4).unsqueeze(-1)
+        own = torch.stack([radius, earlier], 2).flatten(3)
+
+        x = (shared @ ground).view(b, k, hid, h * w)
+        x = F.relu(x + radial @ own)
+        second = second.view(b, k, hid, hid + 1)
+        x = F.relu(second[..., :hid] @ x + second[..., hid:])
+        third = third.unsqueeze(2)
+        x = third[..., :hid] @ x + third[..., hid:]
+        y: Tensor = x.squeeze(2) + F.pad(skip, (0, PLANES)) @ ground
+        return y.view(b, k, h, w)
+
+
+def ground_planes(pixels: Tensor) -> Tensor:
+    """Pixel features with the planes x, y and 1 behind them: (B, C, h, w) to (B, C + 3, h, w)."""
+    b, _, h, w = pixels.shape
+    xs, ys = cell_centres(w, pixels), cell_centres(h, pixels)
+    planes = [xs.expand(h, w), ys.unsqueeze(-1).expand(h, w), torch.ones_like(pixels[0, 0])]
+    return torch.cat([pixels, torch.stack(planes).expand(b, PLANES, h, w)], 1)

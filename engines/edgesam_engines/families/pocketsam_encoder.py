@@ -1,0 +1,94 @@
+"""PocketSAM's encoder: a picture to everything that no prompt changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgesam_engines.families.lite0 import TAP_CHANNELS, ConvNorm, Trunk
+from edgesam_engines.families.pocketsam_parts import Embedding, PositionCode, Widths, cell_centres
+
+
+def _double(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+class Separable(nn.Module):
+    """Residual depthwise-separable block that ends in ReLU6."""
+
+    def __init__(self, channels: int, kernel: int = 5) -> None:
+        super().__init__()
+        self.depthwise = ConvNorm(channels, channels, kernel, groups=channels)
+        self.pointwise = ConvNorm(channels, channels, act=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
+        return F.relu6(x + self.pointwise(self.depthwise(x)))
+
+
+class Encoder(nn.Module):
+    """Image to everything that no prompt changes."""
+
+    def __init__(self, widths: Widths, position: PositionCode) -> None:
+        super().__init__()
+        w = widths
+        self.widths = w
+        self.position = position
+        self.trunk = Trunk()
+        sides = (64, w.pyramid, w.pyramid, w.pyramid)
+        self.lateral = nn.ModuleList(
+            ConvNorm(c, out, act=False) for c, out in zip(TAP_CHANNELS, sides, strict=True)
+        )
+        self.context = nn.Conv2d(w.pyramid, w.pyramid, 1)
+        self.mix32 = nn.Sequential(Separable(w.pyramid), Separable(w.pyramid))
+        self.mix16 = nn.Sequential(Separable(w.pyramid), Separable(w.pyramid))
+        self.mix8 = nn.Sequential(Separable(w.pyramid), Separable(w.pyramid))
+        self.narrow = ConvNorm(w.pyramid, 64, act=False)
+        self.mix4 = nn.Sequential(Separable(64), Separable(64, 3))
+        self.to_grid16 = ConvNorm(w.pyramid, w.dim, act=False)
+        self.to_grid8 = ConvNorm(w.pyramid, w.dim, act=False)
+        self.to_pixels = nn.Conv2d(64, w.pixel, 1)
+        self.keys_values = nn.Conv2d(w.dim, 2 * w.dim * w.layers, 1)
+        self.key_position = nn.Linear(w.dim, w.dim * w.layers, bias=False)
+
+    def forward(self, x: Tensor) -> Embedding:
+        """(B, 3, S, S) float, RGB, (value - 127) / 128, S a multiple of 32, to an Embedding."""
+        return self.pyramid(self.trunk(x))
+
+    def pyramid(
+        self, taps: list[Tensor], double: Callable[[Tensor], Tensor] = _double
+    ) -> Embedding:
+        """The trunk's four maps to an Embedding.
+
+        Apart from `forward` so that training can freeze early blocks, and export can double sizes
+        in the way that a board's kernels like (`double` repeats each value 2x2).
+        """
+        c4, c8, c16, c32 = taps
+        p32 = self.lateral[3](c32)
+        p32 = self.mix32(p32 + self.context(p32.mean((2, 3), keepdim=True)))
+        p16 = self.mix16(self.lateral[2](c16) + double(p32))
+        p8 = self.mix8(self.lateral[1](c8) + double(p16))
+        p4 = self.mix4(self.lateral[0](c4) + double(self.narrow(p8)))
+        grid16 = self.to_grid16(p16)
+        grid8 = self.to_grid8(p8)
+        w = self.widths
+        n_l, n_h, d = w.layers, w.heads, w.dim // w.heads
+        batch, _, h, wd = grid16.shape
+        keys, values = self.keys_values(grid16).chunk(2, 1)
+        keys = keys + self._key_position(h, wd, x=grid16)
+        return Embedding(
+            keys=keys.reshape(batch, n_l, n_h, d, h * wd),
+            values=values.reshape(batch, n_l, n_h, d, h * wd).transpose(-1, -2),
+            grid16=grid16.flatten(2).transpose(1, 2),
+            grid8=grid8.permute(0, 2, 3, 1),
+            pixels=self.to_pixels(p4),
+        )
+
+    def _key_position(self, h: int, w: int, x: Tensor) -> Tensor:
+        ys, xs = torch.meshgrid(cell_centres(h, x), cell_centres(w, x), indexing="ij")
+        code = self.key_position(self.position(torch.stack([xs, ys], -1)))
+        return cast(Tensor, code.permute(2, 0, 1))

@@ -1,0 +1,65 @@
+"""What PocketSAM's encoder and decoder share: sizes, labels, the values between them, positions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+MASKS = 4  # token 0 answers clear prompts, tokens 1 to 3 an ambiguous point
+TRAINED_TOKENS = 5  # points and box corners per prompt in training
+PAD_LABEL, BACKGROUND, FOREGROUND, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT = -1, 0, 1, 2, 3
+
+
+@dataclass(frozen=True)
+class Widths:
+    """The sizes that define one member of the family."""
+
+    dim: int = 128
+    pyramid: int = 96
+    pixel: int = 32
+    layers: int = 3
+    heads: int = 4
+    mask_hidden: int = 8
+
+
+class Embedding(NamedTuple):
+    """What the encoder makes of B images; all that a prompt needs."""
+
+    keys: Tensor  # (B, L, H, D/H, h*w)
+    values: Tensor  # (B, L, H, h*w, D/H)
+    grid16: Tensor  # (B, h*w, D)
+    grid8: Tensor  # (B, h8, w8, D)
+    pixels: Tensor  # (B, C, h4, w4)
+
+
+class Prompts(NamedTuple):
+    """N prompts for each of B images."""
+
+    coords: Tensor  # (B, N, P, 2) x, y in image sides, [0, 1]
+    labels: Tensor  # (B, N, P) float; the constants above
+    mask: Tensor  # (B, N or 1, h4, w4) logits of an earlier round
+    has_mask: Tensor  # (B, N, 1) 1.0 where `mask` counts
+
+
+def cell_centres(n: int, like: Tensor) -> Tensor:
+    """(n,) centres of n equal cells of [0, 1]."""
+    return (torch.arange(n, device=like.device, dtype=torch.float32) + 0.5) / n
+
+
+class PositionCode(nn.Module):
+    """Random Fourier features of positions (Tancik et al. 2020), one matrix for the whole model."""
+
+    frequencies: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("frequencies", torch.randn(2, dim // 2))
+
+    def forward(self, xy: Tensor) -> Tensor:
+        """(..., 2) in [0, 1] to (..., dim)."""
+        angle = (2 * xy - 1) @ self.frequencies * (2 * math.pi)
+        return torch.cat([angle.sin(), angle.cos()], -1)
