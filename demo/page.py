@@ -14,6 +14,7 @@ from typing import Any
 
 import cv2
 import facts
+import numpy as np
 
 from edgesam_rt.drawing.palette import colour, ink_on
 
@@ -86,7 +87,7 @@ def write(made: Made, runs: Sequence[Run], when: str) -> Path:
         "tiles": _tiles(measured[0].summary, measured[1].summary),
         "busy": _busy(machine),
         "clip": _video(made.clip, "Before") + _video(made.clip_overlay, "After"),
-        "clip_legend": _legend(frames[0], ["rocket", "woman", "astronaut and helmet"]),
+        "clip_legend": _legend(_median_row(frames), ["rocket", "woman", "astronaut and helmet"]),
         "photos": "\n".join(_photo(made.out / "photos", row, captions) for row in photos),
         "everything": "\n".join(_photo(made.out / "everything", row, {}) for row in found),
         "times": "\n".join(_times(run) for run in measured),
@@ -176,6 +177,14 @@ def _legend(row: Row, names: Sequence[str]) -> str:
     return f'<ul class="legend">{"".join(_legend_items(row["objects"], names))}</ul>'
 
 
+def _median_row(frames: Sequence[Row]) -> Row:
+    """The first of many rows about the same objects, with the median of their scores."""
+    scores = np.array([[one["predicted_iou"] for one in row["objects"]] for row in frames])
+    medians = np.median(scores, axis=0).tolist()
+    objects = zip(frames[0]["objects"], medians, strict=True)
+    return {"objects": [{**one, "predicted_iou": median} for one, median in objects]}
+
+
 def _legend_items(objects: Sequence[Row], names: Sequence[str]) -> Iterable[str]:
     for one, name in zip(objects, names, strict=True):
         ground = colour(one["id"])
@@ -236,7 +245,8 @@ def _facts(machine: facts.Machine, engines: facts.Engines, runs: Sequence[Run]) 
 
 
 def _command(run: Run) -> str:
-    return f"<h3>{escape(run.title)}</h3><pre><code>{escape(run.command)}</code></pre>"
+    lines = run.command.replace(" --", " \\\n  --")
+    return f"<h3>{escape(run.title)}</h3><pre><code>{escape(lines)}</code></pre>"
 
 
 def _credit(credit: facts.Credit) -> str:

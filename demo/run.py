@@ -83,18 +83,19 @@ def steps(out: Path, *, quick: bool) -> list[Step]:
     clip = ["--seconds", str(QUICK_SECONDS)] if quick else []
     some = "demo/photos/woman-in-room.jpg" if quick else "demo/photos/[cw]o*.jpg"
 
-    def asked(source: str, prompts: str) -> tuple[str, ...]:
-        return (source, "--prompts", prompts)
-
-    def outputs(overlay: str, rows: str) -> tuple[str, ...]:
-        return ("--out", f"overlay:{to}/{overlay}", "--out", f"jsonl:{to}/{rows}.jsonl", "--json")
+    def options(source: str, prompts: str, overlay: str, rows: str) -> tuple[str, ...]:
+        what = ("--prompts", prompts) if prompts else ("--mode", "everything")
+        outs = ("--out", f"overlay:{to}/{overlay}", "--out", f"jsonl:{to}/{rows}.jsonl")
+        return (source, *what, *outs, "--json")
 
     return [
         Step(
             "Photos, by clicks and boxes",
             "edgesam-run",
-            (*asked("demo/photos", "demo/prompts.json"), "--out", f"masks:{to}/masks")
-            + outputs("photos", "photos"),
+            (
+                *options("demo/photos", "demo/prompts.json", "photos", "photos"),
+                *("--out", f"masks:{to}/masks"),
+            ),
         ),
         Step(
             "A clip, made of three of the photos and their masks",
@@ -105,13 +106,12 @@ def steps(out: Path, *, quick: bool) -> list[Step]:
         Step(
             "The clip, frame by frame",
             "edgesam-run",
-            asked(f"{to}/clip.webm", f"{to}/clip.prompts.json")
-            + outputs("clip-overlay.webm", "clip"),
+            options(f"{to}/clip.webm", f"{to}/clip.prompts.json", "clip-overlay.webm", "clip"),
         ),
         Step(
             "Everything in a photo" if quick else "Everything in two photos",
             "edgesam-run",
-            (some, "--mode", "everything", *outputs("everything", "everything")),
+            options(some, "", "everything", "everything"),
         ),
     ]
 

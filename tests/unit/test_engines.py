@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from edgesam_rt import backends, boards
+from edgesam_rt.api import Segmenter
 from edgesam_rt.bundle import Bundle
 from edgesam_rt.engines import resolve
 from edgesam_rt.errors import BackendMissing, BundleError, ConfigError
-from tests.bundle_doubles import Plain, edit_manifest, hollow_copy
+from tests.bundle_doubles import Plain, edit_manifest, hollow_copy, linked_copy
 
 
 def test_nothing_named_gives_the_boards_own_choice(default_bundle: Bundle) -> None:
@@ -85,17 +86,17 @@ def test_a_bundle_without_any_engine_is_refused(default_bundle: Bundle, tmp_path
 
 
 @pytest.mark.parametrize("part", ["scorer", "mask_head"])
-def test_half_a_decoder_is_refused_before_a_thread_needs_it(
+def test_half_a_decoder_is_refused_when_the_engines_are_opened(
     default_bundle: Bundle, tmp_path: Path, part: str
 ) -> None:
-    folder = hollow_copy(default_bundle, tmp_path / "half")
+    folder = linked_copy(default_bundle, tmp_path / "half")
 
     def without(manifest: Plain) -> None:
         manifest["engines"] = [row for row in manifest["engines"] if row["part"] != part]
 
     edit_manifest(folder, without)
-    with pytest.raises(BundleError, match=r"decoder|scorer|mask_head"):
-        resolve(board="cpu", bundle_name=folder)
+    with pytest.raises(BundleError, match=r"no (decoder|scorer|mask_head) for onnxruntime"):
+        Segmenter(resolve(board="cpu", bundle_name=folder))
 
 
 def test_a_library_that_is_not_installed_is_answered_with_the_command(

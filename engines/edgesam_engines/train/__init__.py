@@ -1,5 +1,11 @@
 """Training of the project's own small model: data, prompts, losses, loop, validation, curves.
 
-Run it with `python -m edgesam_engines.train --config RECIPE --out FOLDER`; the same command goes on
-where the last run stopped. Nothing else in the project imports this package.
+    python -m edgesam_engines.train --config RECIPE --out FOLDER [--data ../shared/data]
+
+The same command goes on where the last run stopped; SIGTERM saves and ends it. FOLDER then holds
+`checkpoint.pt` (all that a resume needs), `before-decay.pt` (from which a run can be made longer),
+`ema.safetensors` (the averaged weights, fp16), `journal.jsonl` and `curves.svg`. With
+`--validate WEIGHTS` nothing is trained: the weights are measured on the recipe's validation part.
+
+Nothing else in the project imports this package.
 """

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -53,6 +54,16 @@ def letterbox(image: Image, side: int) -> tuple[Image, int, int]:
     out = np.full((side, side, 3), GREY, np.uint8)
     out[:nh, :nw] = cv2.resize(image, (nw, nh), interpolation=how)
     return out, nw, nh
+
+
+class Answers(Protocol):
+    """What the protocols need of a model and a photo."""
+
+    def ask(self, clicks: list[Clicks], earlier: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Logits (N, M, h4, w4) and predicted IoUs (N, M) for N lists of clicks."""
+
+    def full(self, logits: Tensor) -> NDArray[np.bool_]:
+        """(N, h4, w4) logits to (N, h, w) masks."""
 
 
 @dataclass
@@ -126,7 +137,8 @@ def _box_corners(mask: Mask) -> Clicks:
     return [(x / w, y / h, BOX_TOP_LEFT), ((x + bw) / w, (y + bh) / h, BOX_BOTTOM_RIGHT)]
 
 
-def _correction(made: Mask, true: Mask) -> tuple[float, float, int]:
+def next_click(made: Mask, true: Mask) -> tuple[float, float, int]:
+    """The protocol's correction; without an error, once more the object's deepest pixel."""
     missing, extra = deepest(true & ~made), deepest(made & ~true)
     if missing[2] == extra[2] == 0:
         return (*deepest(true)[:2], FOREGROUND)
@@ -135,7 +147,7 @@ def _correction(made: Mask, true: Mask) -> tuple[float, float, int]:
     return (*extra[:2], BACKGROUND)
 
 
-def _measure(asker: Asker, masks: list[Mask], tally: Tally) -> None:
+def measure(asker: Answers, masks: list[Mask], tally: Tally) -> None:
     """All protocols for all objects of one photo."""
     boxes = asker.full(asker.ask([_box_corners(m) for m in masks])[0][:, 0])
     clicks: list[Clicks] = [[(*deepest(m)[:2], FOREGROUND)] for m in masks]
@@ -148,7 +160,7 @@ def _measure(asker: Asker, masks: list[Mask], tally: Tally) -> None:
     made = point
     for _ in range(2):
         for row, got, true in zip(clicks, made, masks, strict=True):
-            row.append(_correction(got, true))
+            row.append(next_click(got, true))
         low = asker.ask(clicks, low)[0][:, 0]
         made = asker.full(low)
     for i, true in enumerate(masks):
@@ -216,4 +228,4 @@ def _one_photo(
     square, nw, nh = letterbox(photo.image, rules.side)
     embedding = model.encoder(to_input(torch.from_numpy(square)[None], device))
     h, w = photo.ids.shape
-    _measure(Asker(model, embedding, rules.side, (nw, nh), (h, w)), masks, tally)
+    measure(Asker(model, embedding, rules.side, (nw, nh), (h, w)), masks, tally)

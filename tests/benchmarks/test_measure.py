@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import environment, measure
+from benchmarks.measure import engine_clock, interleave, series
+from edgesam_rt.backends.base import Backend, Feeds, Outputs
+from edgesam_rt.manifest import TensorSpec
+
+
+class Engine(Backend):
+    def __init__(self, *outputs: str) -> None:
+        super().__init__((), [TensorSpec(name=n, shape=(), dtype="float32") for n in outputs])
+
+    def _run(self, feeds: Feeds) -> Outputs:
+        return {}
+
+    def _close(self) -> None: ...
+
+
+def test_a_series_keeps_its_number_and_its_order() -> None:
+    found = series([float(v) for v in range(1, 101)])
+    assert found == {"n": 100, "min": 1.0, "p50": 50.5, "p95": 95.05, "p99": 99.01}
+
+
+def test_works_take_turns_and_warming_up_is_not_counted() -> None:
+    done: list[str] = []
+    times = interleave(
+        {name: lambda name=name: done.append(name) for name in "ab"}, warm_up=1, repeats=2
+    )
+    assert "".join(done) == "ababab"
+    assert {name: len(t.wall) for name, t in times.items()} == {"a": 2, "b": 2}
+    assert times["a"].figures()["thread_cpu_ms"]["n"] == 2
+
+
+@pytest.mark.parametrize(
+    ("outputs", "part"),
+    [
+        (("pixels",), "encoder"),
+        (("iou_predictions", "mask_tokens"), "scorer"),
+        (("low_res_masks",), "mask_head"),
+        (("iou_predictions", "low_res_masks"), "decoder"),
+    ],
+)
+def test_the_clock_counts_runs_by_part_inside_its_block_only(
+    outputs: tuple[str, ...], part: str
+) -> None:
+    engine = Engine(*outputs)
+    engine.run({})
+    with engine_clock() as clock:
+        engine.run({})
+        assert list(clock.take()) == [part]
+        assert clock.take() == {}
+    engine.run({})
+    assert clock.take() == {}
+
+
+def test_the_environment_says_what_figures_depend_on() -> None:
+    found = environment.collect()
+    for key in ("cpu", "cpu_flags", "cores_usable", "load_average", "onnxruntime", "date"):
+        assert found[key], key
+
+
+def test_the_governor_is_read_where_there_is_one(tmp_path: Path) -> None:
+    assert environment.governor(tmp_path) is None
+    folder = tmp_path / "cpu0" / "cpufreq"
+    folder.mkdir(parents=True)
+    (folder / "scaling_governor").write_text("performance\n")
+    assert environment.governor(tmp_path) == "performance"
+
+
+def test_memory_has_a_peak() -> None:
+    assert measure.peak_memory_mib() > 10
