@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgesam_rt.errors import BackendMissing, ConfigError
+from edgesam_rt.imaging import rle
 from edgesam_rt.imaging.files import read_image
 from edgesam_rt.types import U8, Bool
 
@@ -68,16 +71,18 @@ class CocoFolder:
 
 def _mask(segmentation: Any, pixels: U8) -> Bool:
     """COCO's polygons or run lengths as a mask of the photo's size."""
+    hw = (pixels.shape[0], pixels.shape[1])
+    filled = isinstance(segmentation, list)
+    counts = _polygons(segmentation, hw) if filled else segmentation["counts"]
+    runs = np.array(counts, np.int64) if isinstance(counts, list) else rle.decompress(counts)
+    return rle.from_runs(runs, hw)
+
+
+def _polygons(polygons: list[list[float]], hw: tuple[int, int]) -> str:
+    """Fill polygons as COCO does; its own code, because the rule at the edges is its own."""
     try:
         from pycocotools import mask as coco
     except ImportError as error:
         raise BackendMissing(f"{error}. pip install 'edgesam_rt[bench]'.") from error
-    h, w = pixels.shape[:2]
-    if isinstance(segmentation, list):
-        runs = coco.merge(coco.frPyObjects(segmentation, h, w))
-    elif isinstance(segmentation["counts"], list):
-        runs = coco.frPyObjects(segmentation, h, w)
-    else:
-        runs = segmentation
-    mask: Bool = coco.decode(runs).astype(bool)
-    return mask
+    counts: bytes = coco.merge(coco.frPyObjects(polygons, *hw))["counts"]
+    return counts.decode("ascii")

@@ -22,7 +22,7 @@ class Machine:
     Attributes:
         cpu: its name, as the system has it.
         threads: of the engines.
-        load: processes that wanted to run, mean of the last minute; None where not known.
+        load: processes that wanted to run in the minute before; None where that is not known.
         board: what the runtime took the machine for.
         system: operating system and architecture.
         versions: of Python, the runtime and what it stands on.
@@ -37,8 +37,8 @@ class Machine:
 
     @property
     def was_busy(self) -> bool:
-        """Whether others used the processor, too: the times are longer than they need be."""
-        return self.load is not None and self.load > boards.usable_cores() + 1
+        """Whether others used the processor: the times are longer than they need be."""
+        return self.load is not None and self.load > boards.usable_cores()
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Credit:
 
 
 def machine() -> Machine:
-    """Look at this machine."""
+    """Look at this machine; before it is put to work, for its load."""
     board = boards.resolve("auto")
     packages = [f"{name} {_version(name)}" for name in _PACKAGES]
     own = [f"edgesam_rt {edgesam_rt.__version__}", f"Python {platform.python_version()}"]

@@ -108,8 +108,9 @@ def cut_out(masks: Path, name: str, ids: Sequence[int], asked: Asked, light: flo
     solid = np.zeros_like(whole)
     cv2.drawContours(solid, [max(outlines, key=cv2.contourArea)], -1, 255, -1)
     soft = cv2.GaussianBlur(cv2.erode(solid, np.ones((3, 3), np.uint8)), (0, 0), _SOFT_PX)
-    alpha = (soft.astype(np.float32) / 255)[..., None]
-    return CutOut(photo.astype(np.float32) * alpha * np.float32(light), alpha, asked)
+    alpha: F32 = soft[..., None].astype(np.float32) / np.float32(255)
+    lit: F32 = photo.astype(np.float32) * np.float32(light)
+    return CutOut(lit * alpha, alpha, asked)
 
 
 def empty_pad(rocket: CutOut) -> F32:
@@ -213,15 +214,16 @@ class Scene:
         """One frame, (H, W, 3) RGB."""
         view = camera(t_s)
         move = np.array([[view.scale, 0, view.x], [0, view.scale, view.y]], np.float32)
-        canvas = cv2.warpAffine(self.pad, move, SIZE_WH, borderMode=cv2.BORDER_REPLICATE)
-        canvas = canvas.astype(np.float32, copy=False)
+        ground = cv2.warpAffine(self.pad, move, SIZE_WH, borderMode=cv2.BORDER_REPLICATE)
+        canvas: F32 = ground.astype(np.float32, copy=False)
         (rocket, at), *others = self.places(t_s)
         nozzle = at.scale * 321 + at.x, at.scale * 408 + at.y
         add_flame(canvas, nozzle, 15 * at.scale * _ease(t_s, LIFT_OFF_S - 0.6, 2.2), t_s)
         paste(canvas, rocket, at)
         for thing, place in others:
             paste(canvas, thing, place)
-        return canvas.clip(0, 255).round().astype(np.uint8)
+        frame: U8 = canvas.clip(0, 255).round().astype(np.uint8)
+        return frame
 
     def asked(self, t_s: float) -> list[Asked]:
         """The frame's prompts; all three things are in the picture from the first to the last."""
@@ -285,6 +287,8 @@ def main() -> int:
     except (ClipError, es.EdgeSamError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     print(f"{args.out}: {frames} frames, {SIZE_WH[0]}x{SIZE_WH[1]}, {FPS} per second")
     return 0
 

@@ -16,6 +16,7 @@ import cv2
 import facts
 import numpy as np
 
+import edgesam_rt as es
 from edgesam_rt.drawing.palette import colour, ink_on
 
 HERE = Path(__file__).resolve().parent
@@ -68,12 +69,13 @@ def read_rows(path: Path) -> list[Row]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
-def write(made: Made, runs: Sequence[Run], when: str) -> Path:
+def write(made: Made, runs: Sequence[Run], machine: facts.Machine, when: str) -> Path:
     """Write `index.html` from what the runs made, and return its path.
 
     Args:
         made: where it is.
         runs: photos, the clip's making, the clip, everything mode; those with summaries in order.
+        machine: where they ran.
         when: date and time of the runs.
     """
     captions: dict[str, Row] = json.loads((HERE / "captions.json").read_text("utf-8"))
@@ -81,7 +83,7 @@ def write(made: Made, runs: Sequence[Run], when: str) -> Path:
     found = read_rows(made.out / "everything.jsonl")
     frames = read_rows(made.out / "clip.jsonl")
     measured = [run for run in runs if run.summary]
-    machine, engines = facts.machine(), facts.engines()
+    engines = facts.engines()
     parts = {
         "intro": _intro(photos, len(frames), engines, when),
         "tiles": _tiles(measured[0].summary, measured[1].summary),
@@ -132,8 +134,8 @@ def _busy(machine: facts.Machine) -> str:
     if not machine.was_busy:
         return ""
     return (
-        '<p class="note">The machine had other work at the same time: about '
-        f"{machine.load:.0f} processes wanted to run. Left alone, it is quicker than this.</p>"
+        '<p class="note">The machine had other work when the demo began: a load of '
+        f"{machine.load:.1f}. Left alone, it is quicker than this.</p>"
     )
 
 
@@ -149,7 +151,7 @@ def _photo(folder: Path, row: Row, captions: Mapping[str, Row]) -> str:
     """One photo before and after; what its objects are called comes from the captions."""
     name, caption = row["name"], captions.get(row["name"], {})
     h, w = row["image_hw"]
-    after = cv2.imread(str(folder / f"{name}.png"))[:h]  # without the timing strip
+    after = es.read_image(folder / f"{name}.png")[:h, :, ::-1]  # BGR, without the timing strip
     encoded = cv2.imencode(".jpg", after, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
     before = (HERE / "photos" / f"{name}.jpg").read_bytes()
     full = escape(f"{folder.name}/{name}.png", quote=True)
@@ -219,7 +221,7 @@ def _times(run: Run) -> str:
     for key, (label, what) in _STAGES.items():
         for stage, row in summary["stages"].items():
             if stage == key or stage.startswith(f"{key}:"):
-                cells = "".join(f'<td class="n">{row[f"p{q}_ms"]:.1f}</td>' for q in (50, 95, 99))
+                cells = "".join(f'<td class="n">{_ms(row[f"p{q}_ms"])}</td>' for q in (50, 95, 99))
                 rows.append(f"<tr><td>{label}<small>{what}</small></td>{cells}</tr>")
     return (
         f"<article><h3>{escape(run.title)}</h3>"
@@ -230,15 +232,19 @@ def _times(run: Run) -> str:
     )
 
 
+def _ms(value: float) -> str:
+    return f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
+
+
 def _facts(machine: facts.Machine, engines: facts.Engines, runs: Sequence[Run]) -> str:
-    sides = sorted({side for run in runs for side in run.summary["encoder_sides"]}, reverse=True)
-    backends = sorted({run.summary["backend"] for run in runs})
+    used = {run.summary["encoder_sides"][int(s)] for run in runs for s in run.summary["ladder"]}
+    sides = " and ".join(f"{side}" for side in sorted(used, reverse=True))
+    backends = " and ".join(sorted({run.summary["backend"] for run in runs}))
     rows = {
         "Processor": f"{machine.cpu}, {machine.threads} threads used",
         "Board": machine.board,
         "System": machine.system,
-        "Engines": f"{engines.label} by {', '.join(backends)}, encoder sides "
-        f"{', '.join(map(str, sides))} px; no latency budget was set, so the first was used",
+        "Engines": f"{engines.label} by {backends}, pictures encoded at {sides} px",
         "Versions": machine.versions,
     }
     return "\n".join(f"<dt>{k}</dt><dd>{escape(v)}</dd>" for k, v in rows.items())

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from facts import Machine
     from page import Run
 
 REPO = Path(__file__).resolve().parents[1]
@@ -72,6 +73,12 @@ def _short(path: Path) -> str:
     return str(path.relative_to(REPO)) if path.is_relative_to(REPO) else str(path)
 
 
+def _cut(title: str, source: str, how: Sequence[str], *sinks: str) -> Step:
+    """A step that cuts objects out of a source."""
+    outs = (part for sink in sinks for part in ("--out", sink))
+    return Step(title, "edgesam-run", (source, *how, *outs, "--json"))
+
+
 def steps(out: Path, *, quick: bool) -> list[Step]:
     """What the demo runs, in order.
 
@@ -80,38 +87,27 @@ def steps(out: Path, *, quick: bool) -> list[Step]:
         quick: less of everything.
     """
     to = _short(out)
-    clip = ["--seconds", str(QUICK_SECONDS)] if quick else []
-    some = "demo/photos/woman-in-room.jpg" if quick else "demo/photos/[cw]o*.jpg"
-
-    def options(source: str, prompts: str, overlay: str, rows: str) -> tuple[str, ...]:
-        what = ("--prompts", prompts) if prompts else ("--mode", "everything")
-        outs = ("--out", f"overlay:{to}/{overlay}", "--out", f"jsonl:{to}/{rows}.jsonl")
-        return (source, *what, *outs, "--json")
-
+    length = ("--seconds", str(QUICK_SECONDS)) if quick else ()
+    some, count = ("woman-in-room.jpg", "a photo") if quick else ("[cw]o*.jpg", "two photos")
     return [
-        Step(
-            "Photos, by clicks and boxes",
-            "edgesam-run",
-            (
-                *options("demo/photos", "demo/prompts.json", "photos", "photos"),
-                *("--out", f"masks:{to}/masks"),
-            ),
+        _cut(
+            *("Photos, by clicks and boxes", "demo/photos", ("--prompts", "demo/prompts.json")),
+            *(f"overlay:{to}/photos", f"masks:{to}/masks", f"jsonl:{to}/photos.jsonl"),
         ),
         Step(
             "A clip, made of three of the photos and their masks",
             "demo/make_clip.py",
-            ("--masks", f"{to}/masks", "--out", f"{to}/clip.webm", *clip),
+            ("--masks", f"{to}/masks", "--out", f"{to}/clip.webm", *length),
             has_summary=False,
         ),
-        Step(
-            "The clip, frame by frame",
-            "edgesam-run",
-            options(f"{to}/clip.webm", f"{to}/clip.prompts.json", "clip-overlay.webm", "clip"),
+        _cut(
+            *("The clip, frame by frame", f"{to}/clip.webm"),
+            ("--prompts", f"{to}/clip.prompts.json"),
+            *(f"overlay:{to}/clip-overlay.webm", f"jsonl:{to}/clip.jsonl"),
         ),
-        Step(
-            "Everything in a photo" if quick else "Everything in two photos",
-            "edgesam-run",
-            options(some, "", "everything", "everything"),
+        _cut(
+            *(f"Everything in {count}", f"demo/photos/{some}", ("--mode", "everything")),
+            *(f"overlay:{to}/everything", f"jsonl:{to}/everything.jsonl"),
         ),
     ]
 
@@ -148,41 +144,37 @@ def _line(title: str, summary: Mapping[str, Any]) -> str:
     )
 
 
-def closing(page: Path, runs: Sequence[Run]) -> str:
+def closing(page: Path, runs: Sequence[Run], machine: Machine) -> str:
     """What is said at the end: figures, where the page is, how to open it."""
-    import facts
-
-    machine, bundle = facts.machine(), next(run.summary["bundle"] for run in runs if run.summary)
-    busy = (
-        f"; it was busy (load {machine.load:.0f}), alone it is quicker" if machine.was_busy else ""
-    )
+    bundle = next(run.summary["bundle"] for run in runs if run.summary)
+    busy = f"; it was busy before (load {machine.load:.1f})" if machine.was_busy else ""
     return (
         f"\n{table(runs)}\n{bundle}, {machine.threads} threads, {machine.cpu}{busy}\n\n"
         f"The page: {page}\n"
         f"Open it in a browser: {page.as_uri()}\n"
-        f"From another machine: {shlex.quote(_short(Path(sys.executable)))} -m http.server 8000 "
-        f"-d {shlex.quote(_short(page.parent))}, then http://{socket.gethostname()}:8000/"
+        f"From another machine: python3 -m http.server 8000 -d {shlex.quote(str(page.parent))}"
+        f", then http://{socket.gethostname()}:8000/"
     )
 
 
 def run_demo(out: Path, *, quick: bool) -> int:
     """Run all steps and write the page; returns the exit code."""
+    import facts
     import page
 
-    when, started = time.strftime("%Y-%m-%d at %H:%M"), time.monotonic()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        print(f"error: {out}: cannot be made: {error.strerror}.", file=sys.stderr)
-        return 1
+    when, started, machine = time.strftime("%Y-%m-%d at %H:%M"), time.monotonic(), facts.machine()
     todo = steps(out, quick=quick)
     try:
+        out.mkdir(parents=True, exist_ok=True)
         runs = [run_step(step, f"{i}/{len(todo)}") for i, step in enumerate(todo, 1)]
+        written = page.write(page.Made(out), runs, machine, when)
     except StepError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    written = page.write(page.Made(out), runs, when)
-    print(closing(written, runs))
+    except OSError as error:
+        print(f"error: {out}: cannot be written: {error.strerror or error}.", file=sys.stderr)
+        return 1
+    print(closing(written, runs, machine))
     print(f"Done in {time.monotonic() - started:.0f} s.")
     return 0
 

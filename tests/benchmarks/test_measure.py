@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,8 @@ def test_a_series_keeps_its_number_and_its_order() -> None:
 
 def test_works_take_turns_and_warming_up_is_not_counted() -> None:
     done: list[str] = []
-    times = interleave(
-        {name: lambda name=name: done.append(name) for name in "ab"}, warm_up=1, repeats=2
-    )
+    works = {name: partial(done.append, name) for name in "ab"}
+    times = interleave(works, warm_up=1, repeats=2)
     assert "".join(done) == "ababab"
     assert {name: len(t.wall) for name, t in times.items()} == {"a": 2, "b": 2}
     assert times["a"].figures()["thread_cpu_ms"]["n"] == 2

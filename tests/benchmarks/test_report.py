@@ -3,6 +3,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,7 +69,12 @@ PIPELINE = {
         }
     ],
 }
-FIGURES = {"accuracy": ACCURACY, "accuracy-torch": ACCURACY, "speed": SPEED, "pipeline": PIPELINE}
+FIGURES: dict[str, dict[str, Any]] = {
+    "accuracy": ACCURACY,
+    "accuracy-torch": ACCURACY,
+    "speed": SPEED,
+    "pipeline": PIPELINE,
+}
 
 
 def made(case: str) -> Report:

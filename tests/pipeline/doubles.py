@@ -39,7 +39,7 @@ class FailingCamera(CameraParts):
 
     def __init__(self, good: int, error: Exception | None, *, live: bool = False) -> None:
         super().__init__("failing:", clock=CLOCK, size_wh=SIZE_WH, live=live)
-        self._inner = synthetic(None if live else 1000)
+        self._inner = synthetic(10**9)
         self._good = good
         self._error = error
         self.closed_in = ""
@@ -51,6 +51,8 @@ class FailingCamera(CameraParts):
             time.sleep(timeout_s)
             return None
         self._good -= 1
+        if self.live:
+            time.sleep(0.01)
         return self._inner.read(timeout_s)
 
     def close(self) -> None:
@@ -77,7 +79,7 @@ class LossyCamera(FailingCamera):
 
 @dataclass
 class Recorder:
-    """A sink, and how it is opened. It may be slow, and fail at the n-th write or at its opening."""
+    """A sink and its opening. It may be slow, and fail at the n-th write or when it is opened."""
 
     name: str = "memory:"
     delay_s: float = 0.0
@@ -189,9 +191,7 @@ def run(
     limits: Limits | None = None,
 ) -> Pipeline:
     """Run a plan to its end and return the finished pipeline; raises what it raises."""
-    plan = Plan(
-        engines, camera, task, [s.plan for s in sinks], budget_ms, limits or Limits()
-    )
+    plan = Plan(engines, camera, task, [s.plan for s in sinks], budget_ms, limits or Limits())
     pipeline = Pipeline(plan)
     with pipeline:
         assert pipeline.wait(DEADLINE_S), "the run did not end by itself"

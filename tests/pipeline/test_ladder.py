@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -97,7 +99,7 @@ def rises(it: Ladder, works_at: int, duration_s: float) -> list[float]:
 
 def test_a_rise_that_has_to_be_taken_back_is_tried_after_twice_the_time() -> None:
     times = rises(ladder(2), works_at=1, duration_s=200.0)
-    waits = [round(b - a) for a, b in zip(times, times[1:], strict=False)]
+    waits = [round(b - a) for a, b in itertools.pairwise(times)]
     assert waits[:3] == [4, 8, 16]
     assert set(waits[3:]) == {16}, "the hold has a longest value"
 

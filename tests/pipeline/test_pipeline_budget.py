@@ -7,6 +7,7 @@ import time
 
 from edgesam_rt.clock import CLOCK
 from edgesam_rt.engines import EngineSet
+from edgesam_rt.errors import EndOfStream
 from edgesam_rt.pipeline.pipeline import Pipeline, Plan
 from edgesam_rt.records import Frame
 from tests.pipeline.doubles import (
@@ -52,7 +53,7 @@ def test_it_goes_down_under_load_and_back_up(ladder_engines: EngineSet) -> None:
 
 
 def test_a_cold_start_does_not_cost_quality(ladder_engines: EngineSet) -> None:
-    """Engines take 0.3 s to open; the frames that wait for that must not move the ladder."""
+    """Engines take 0.5 s to open; the frames that wait for that must not move the ladder."""
     sink = Recorder()
 
     def slow_open() -> None:
@@ -61,7 +62,7 @@ def test_a_cold_start_does_not_cost_quality(ladder_engines: EngineSet) -> None:
     engines = hooked(ladder_engines, before_open_decoder=slow_open)
     run(engines, lambda: synthetic(8, live=True, fps=4), [sink], budget_ms=450.0)
     assert sink.results
-    assert {r.ladder_step for r in sink.results[:2]} == {0}
+    assert {r.ladder_step for r in sink.results} == {0}
 
 
 def test_a_file_does_not_lose_quality_for_waiting_its_turn(ladder_engines: EngineSet) -> None:
@@ -88,26 +89,23 @@ class DelayedCamera(FailingCamera):
 
 
 def test_a_camera_with_a_delay_of_its_own_still_gives_results(ladder_engines: EngineSet) -> None:
-    """A network camera: 0.4 s old on arrival. With 0.5 s of budget no frame can make it at 512."""
+    """A network camera: 0.4 s old on arrival. With 0.5 s of budget no frame can make it."""
 
     def camera() -> DelayedCamera:
-        found = DelayedCamera(60, None, live=True)
+        found = DelayedCamera(90, EndOfStream("no more"), live=True)
         found.delay_ms = 400.0
-        found.length = 60
         return found
 
+    sink = Recorder()
     engines = hooked(ladder_engines, before_encode=lambda _side: time.sleep(0.15))
-    plan = Plan(engines, camera, POINT, (), 500.0)
-    pipeline = Pipeline(plan)
-    with pipeline:
-        pipeline.wait(2.5)
-    summary = pipeline.summary()
-    assert summary.results >= 4, f"of {summary.frames} frames, dropped {dict(summary.dropped)}"
+    summary = run(engines, camera, [sink], budget_ms=500.0).summary()
+    told = f"{summary.results} of {summary.frames} frames, dropped {dict(summary.dropped)}"
+    assert sink.frame_ids[-1] > 60, told
 
 
 def test_late_frames_of_a_live_source_are_dropped_before_they_cost(engines: EngineSet) -> None:
     """A burst that waited 5 s while the camera hung: none of it is encoded."""
-    calls = []
+    calls: list[int] = []
 
     def camera() -> DelayedCamera:
         found = DelayedCamera(10, None, live=True)

@@ -18,6 +18,7 @@ from edgesam_rt.errors import (
     PromptError,
     SinkError,
 )
+from edgesam_rt.pipeline import pipeline as pipeline_module
 from edgesam_rt.pipeline.pipeline import Pipeline, Plan
 from edgesam_rt.pipeline.task import Prompts, PromptTask
 from edgesam_rt.records import Prompt
@@ -32,6 +33,8 @@ from tests.pipeline.doubles import (
     run,
     synthetic,
 )
+
+pytestmark = pytest.mark.timeout(30)
 
 SOON_S = 8.0
 OUTSIDE = PromptTask(Prompts(POINT.prompts.everywhere, {"frame-000003": (Prompt.point(999, 5),)}))
@@ -216,12 +219,15 @@ def test_an_error_of_the_body_comes_before_that_of_a_stage(engines: EngineSet) -
         raise KeyError("body")
 
 
-def test_a_stage_that_does_not_end_is_named(engines: EngineSet) -> None:
-    stuck = Recorder("stuck", delay_s=6.5)
+def test_a_stage_that_does_not_end_is_named(
+    engines: EngineSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline_module, "JOIN_TIMEOUT_S", 0.5)
+    stuck = Recorder("stuck", delay_s=1.5)
     pipeline = Pipeline(Plan(engines, lambda: synthetic(1), POINT, [stuck.plan]))
     pipeline.start()
     while pipeline.results_made == 0:
         time.sleep(0.01)
-    with pytest.raises(PipelineError, match="sink stuck did not end within 5 s"):
+    with pytest.raises(PipelineError, match="sink stuck did not end within 0.5 s"):
         pipeline.finish()
     assert pipeline.wait(DEADLINE_S)

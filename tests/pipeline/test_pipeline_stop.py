@@ -12,6 +12,8 @@ from edgesam_rt.engines import EngineSet
 from edgesam_rt.pipeline.pipeline import Pipeline, Plan
 from tests.pipeline.doubles import POINT, Recorder, SlowTask, synthetic
 
+pytestmark = pytest.mark.timeout(30)
+
 
 @pytest.mark.parametrize("seed", range(20))
 def test_stopping_at_a_random_time_never_hangs(seed: int, engines: EngineSet) -> None:
@@ -19,9 +21,7 @@ def test_stopping_at_a_random_time_never_hangs(seed: int, engines: EngineSet) ->
     is_live, with_results = chance.random() < 0.5, chance.random() < 0.3
     sinks = [Recorder(f"s{i}", chance.choice((0.0, 0.05))) for i in range(chance.randint(0, 3))]
     task = SlowTask(POINT, chance.choice((0.0, 0.05)))
-    plan = Plan(
-        engines, lambda: synthetic(200, live=is_live), task, [s.plan for s in sinks]
-    )
+    plan = Plan(engines, lambda: synthetic(200, live=is_live), task, [s.plan for s in sinks])
     pipeline = Pipeline(plan, with_results=with_results)
     pipeline.start()
     time.sleep(chance.uniform(0.0, 0.4))

@@ -62,7 +62,13 @@ def test_between_threads_every_item_is_taken_or_handed_back(
     threads = [threading.Thread(target=produce, args=(who,)) for who in range(producers)]
     for thread in threads:
         thread.start()
-    closer = threading.Thread(target=lambda: ([t.join() for t in threads], slot.close()))
+
+    def close_after_all() -> None:
+        for thread in threads:
+            thread.join()
+        slot.close()
+
+    closer = threading.Thread(target=close_after_all)
     closer.start()
     taken = []
     while True:

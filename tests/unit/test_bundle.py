@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -170,10 +171,8 @@ def test_a_manifest_with_altered_bytes_loads_or_is_refused_in_our_words(
     for _ in range(data.draw(st.integers(1, 3))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     (scratch / MANIFEST).write_bytes(raw)
-    try:
+    with contextlib.suppress(BundleError):
         bundles.load(scratch)
-    except BundleError:
-        pass
 
 
 def test_a_missing_engine_file_is_noticed_when_the_bundle_is_loaded(hollow: Path) -> None:
