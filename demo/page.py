@@ -237,7 +237,7 @@ def _ms(value: float) -> str:
 
 
 def _facts(machine: facts.Machine, engines: facts.Engines, runs: Sequence[Run]) -> str:
-    used = {run.summary["encoder_sides"][int(s)] for run in runs for s in run.summary["ladder"]}
+    used = {side for run in runs for side in run.summary["encoder_sides"]}
     sides = " and ".join(f"{side}" for side in sorted(used, reverse=True))
     backends = " and ".join(sorted({run.summary["backend"] for run in runs}))
     rows = {

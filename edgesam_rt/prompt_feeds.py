@@ -62,7 +62,7 @@ def from_prompts(prompts: Sequence[Prompt], fit: Fit, facts: DecoderFacts) -> Pr
             takes.
         ShapeError: a mask input is of another size than this encoder's low-resolution masks.
     """
-    placed = [p.on_image(fit.image_hw) for p in prompts]
+    placed = [_placed(p, i, fit.image_hw) for i, p in enumerate(prompts)]
     extra = int(facts.padding_point)
     longest = max((len(p.point_labels) + (0 if p.has_box else extra) for p in placed), default=1)
     most = max((len(p.point_labels) for p in placed), default=0)
@@ -84,6 +84,13 @@ def from_prompts(prompts: Sequence[Prompt], fit: Fit, facts: DecoderFacts) -> Pr
     mask_input, has_mask = _mask_inputs(placed, low_res_hw(fit, facts), facts)
     ambiguous = np.array([p.is_ambiguous for p in placed], np.bool_)
     return PromptBatch(coords, labels, mask_input, has_mask, ambiguous)
+
+
+def _placed(prompt: Prompt, index: int, image_hw: tuple[int, int]) -> Prompt:
+    try:
+        return prompt.on_image(image_hw)
+    except PromptError as error:
+        raise PromptError(f"object {index + 1}: {error}") from error
 
 
 def from_points(points: F32, fit: Fit, facts: DecoderFacts) -> PromptBatch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgesam_rt.pipeline.metrics import Summary
 
-_STAGE_ORDER = ("capture", "fit", "encode", "decode", "mask", "age")
+_STAGE_ORDER = ("capture", "wait", "fit", "encode", "decode", "mask", "age")
 
 
 def table(summary: Summary) -> str:
@@ -12,8 +12,9 @@ def table(summary: Summary) -> str:
     sides = "/".join(str(s) for s in summary.encoder_sides)
     lines = [
         f"{summary.results} of {summary.frames} frames in {summary.wall_s:.2f} s, "
-        f"{summary.fps:.1f} per second, {summary.bundle} at {sides} by {summary.backend}, "
-        f"peak memory {summary.peak_memory_mib:.0f} MiB",
+        f"{summary.fps:.1f} per second, peak memory {summary.peak_memory_mib:.0f} MiB",
+        f"{summary.bundle} at side {sides or '-'} by {summary.backend}, "
+        f"{summary.threads} threads, board {summary.board}",
         f"{'stage':<22}{'n':>7}{'p50':>9}{'p95':>9}{'p99':>9}  ms",
     ]
     known = [s for s in _STAGE_ORDER if s in summary.stages]

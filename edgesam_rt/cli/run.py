@@ -28,7 +28,7 @@ from edgesam_rt.engines import resolve
 from edgesam_rt.errors import ConfigError
 from edgesam_rt.pipeline.pipeline import Pipeline, Plan, SinkPlan
 from edgesam_rt.pipeline.stages import Limits
-from edgesam_rt.pipeline.task import Prompts, make_task
+from edgesam_rt.pipeline.task import Prompts, PromptTask, make_task
 from edgesam_rt.records import Prompt
 from edgesam_rt.sinks.spec import open_sink, parse_sink
 
@@ -79,6 +79,8 @@ def _run(args: argparse.Namespace) -> int:
         shown = msgspec.structs.replace(config, board=plan.engines.board.name)
         sys.stdout.write(json.dumps(msgspec.to_builtins(shown), indent=2) + "\n")
         return 0
+    if args.verbose:
+        log.info("edgesam_rt %s", edgesam_rt.__version__)
     pipeline = Pipeline(plan)
     with _signals(pipeline) as received:
         try:
@@ -86,6 +88,9 @@ def _run(args: argparse.Namespace) -> int:
                 _watch(pipeline, show=not args.quiet and sys.stderr.isatty())
         finally:
             _report(pipeline, args)
+    if isinstance(plan.task, PromptTask) and plan.task.unmatched and not received:
+        missing = ", ".join(sorted(plan.task.unmatched))
+        log.warning("%s: no frame of this source is called %s.", config.prompts, missing)
     return 128 + received[0] if received else 0
 
 

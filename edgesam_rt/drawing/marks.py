@@ -90,11 +90,11 @@ def _draw_point(canvas: U8, at: tuple[int, int], is_on: bool, ink: Rgb, pens: Pe
     import cv2
 
     radius, width = pens.radius, max(1, pens.radius // 4)
-    fill, ring = (ink, WHITE) if is_on else (DARK, ink)
+    fill, sign = (ink, ink_on(ink)) if is_on else (DARK, ink)
     cv2.circle(canvas, at, radius + 2 * pens.rim, DARK, -1, cv2.LINE_AA)
-    cv2.circle(canvas, at, radius + pens.rim, ring, -1, cv2.LINE_AA)
+    cv2.circle(canvas, at, radius + pens.rim, WHITE, -1, cv2.LINE_AA)
     cv2.circle(canvas, at, radius, fill, -1, cv2.LINE_AA)
-    (x, y), arm, sign = at, radius * 3 // 5, ink_on(fill)
+    (x, y), arm = at, radius * 3 // 5
     cv2.line(canvas, (x - arm, y), (x + arm, y), sign, width)
     if is_on:
         cv2.line(canvas, (x, y - arm), (x, y + arm), sign, width)

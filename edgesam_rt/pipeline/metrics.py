@@ -40,7 +40,8 @@ class Summary:
         late: results older than the budget.
         ladder: results by ladder step.
         peak_memory_mib: of the process, from its start.
-        backend, bundle, encoder_sides: what ran.
+        backend, bundle, board, threads: what ran, and how.
+        encoder_sides: of the encoders that were used, px.
     """
 
     frames: int
@@ -55,6 +56,8 @@ class Summary:
     peak_memory_mib: float
     backend: str
     bundle: str
+    board: str
+    threads: int
     encoder_sides: tuple[int, ...]
 
     def as_json(self) -> dict[str, Any]:

@@ -179,7 +179,9 @@ class Pipeline:
             peak_memory_mib=peak_memory_mib(),
             backend=engines.options.backend,
             bundle=engines.bundle.label,
-            encoder_sides=engines.sides,
+            board=engines.board.name,
+            threads=engines.options.backend_options.threads,
+            encoder_sides=tuple(engines.sides[step] for step in sorted(metrics.ladder)),
         )
 
     def __enter__(self) -> Pipeline:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from edgesam_rt.cameras.base import Camera
 from edgesam_rt.clock import Clock, elapsed_ms
 from edgesam_rt.engines import EngineSet
-from edgesam_rt.errors import ConsumerGone, EndOfStream
+from edgesam_rt.errors import ConsumerGone, EndOfStream, PromptError
 from edgesam_rt.pipeline.budget import Budget
 from edgesam_rt.pipeline.metrics import Metrics
 from edgesam_rt.pipeline.slot import Closed, Slot
@@ -138,7 +138,7 @@ def encode(shared: Shared, source: Slot[Frame], out: Slot[Encoded]) -> None:
                 encoders[verdict.step] = shared.engines.open_encoder(sides[verdict.step])
             started_ns = shared.clock.now_ns()
             embedding = encoders[verdict.step].encode(frame.pixels)
-            shared.metrics.time("wait for encode", waited_ms)
+            shared.metrics.time("wait", waited_ms)
             out.put(Encoded(frame, embedding, verdict.step, started_ns))
     finally:
         for encoder in encoders.values():
@@ -155,7 +155,10 @@ def decode(shared: Shared, source: Slot[Encoded], task: Task, lanes: tuple[Lane,
             shared.hold(item.frame.frame_id)
             started_ns = shared.clock.now_ns()
             prompts = task.prompts_for(item.frame)
-            masks = task.answer(decoder, item.embedding, prompts)
+            try:
+                masks = task.answer(decoder, item.embedding, prompts)
+            except PromptError as error:
+                raise PromptError(f"frame {item.frame.name}: {error}") from error
             decoded_ns = shared.clock.now_ns()
             _ = masks.runs  # brings the masks to picture size: a result is complete when it leaves
             result = Result(
@@ -188,13 +191,16 @@ def _aged(shared: Shared, result: Result, item: Encoded) -> Result:
     now_ns = shared.clock.now_ns()
     age_ms = (now_ns - item.frame.captured_at_ns) / 1e6
     budget, metrics = shared.budget.result(), shared.metrics
-    budget.learn((now_ns - item.started_ns) / 1e6, age_ms, item.step, now_ns / 1e9)
+    cost_ms = (now_ns - item.started_ns) / 1e6
+    # A file's frames are read ahead; their wait for the engines says nothing of the engines.
+    budgeted_ms = age_ms if shared.info.result().live else cost_ms
+    budget.learn(cost_ms, budgeted_ms, item.step, now_ns / 1e9)
     timings = replace(result.timings, age_ms=age_ms)
     for name in ("fit", "encode", "decode", "mask", "age"):
         metrics.time(name, getattr(timings, f"{name}_ms"))
     metrics.results += 1
     metrics.ladder[item.step] += 1
-    metrics.late += int(0 < budget.budget_ms < age_ms)
+    metrics.late += int(0 < budget.budget_ms < budgeted_ms)
     return replace(result, timings=timings)
 
 

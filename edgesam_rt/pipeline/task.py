@@ -44,12 +44,23 @@ class Prompts:
 
 @dataclass(frozen=True)
 class PromptTask:
-    """Given prompts."""
+    """Given prompts.
+
+    Attributes:
+        prompts: what to ask.
+        unmatched: names in `prompts.by_frame` that no frame had so far.
+    """
 
     prompts: Prompts
+    unmatched: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Nothing has matched yet."""
+        self.unmatched.update(self.prompts.by_frame)
 
     def prompts_for(self, frame: Frame) -> tuple[Prompt, ...]:
         """The frame's own prompts, else those for every frame."""
+        self.unmatched.discard(frame.name)
         return self.prompts.by_frame.get(frame.name, self.prompts.everywhere)
 
     def answer(
@@ -88,6 +99,8 @@ def make_task(mode: str | None, prompts: Prompts, strategy: str, facts: Everythi
     mode = mode or ("prompt" if prompts else "everything")
     if mode not in MODES:
         raise ConfigError(unknown_name("mode", mode, MODES))
+    if mode == "everything" and prompts:
+        raise ConfigError("everything mode takes no prompts. Leave them out, or --mode prompt.")
     if mode == "prompt":
         if not prompts:
             raise ConfigError(

@@ -7,7 +7,9 @@ import threading
 
 import pytest
 
-from edgesam_rt.pipeline.metrics import KEPT, Metrics, Percentiles, Summary, peak_memory_mib
+from edgesam_rt.engines import EngineSet
+from edgesam_rt.pipeline.metrics import KEPT, Metrics, Percentiles, peak_memory_mib
+from tests.pipeline.doubles import run, synthetic
 
 
 def test_percentiles_are_of_the_values_given() -> None:
@@ -65,14 +67,12 @@ def test_nothing_is_lost_between_threads() -> None:
     assert metrics.percentiles()["encode"].n == 2000
 
 
-def test_a_summary_is_json() -> None:
-    row = Percentiles(1, 1.0, 2.0, 3.0)
-    summary = Summary(
-        1, 1, 1.0, 1.0, {"age": row}, {}, {}, 0, {0: 1}, 1.0, "onnxruntime", "b 1", (512, 384)
-    )
+def test_a_summary_is_json(engines: EngineSet) -> None:
+    summary = run(engines, lambda: synthetic(2)).summary()
     read = json.loads(json.dumps(summary.as_json()))
-    assert read["stages"]["age"]["p95_ms"] == 2.0
-    assert read["encoder_sides"] == [512, 384]
+    assert read["stages"]["age"]["p95_ms"] == summary.stages["age"].p95_ms > 0
+    assert read["encoder_sides"] == [384]
+    assert (read["frames"], read["results"], read["ladder"]) == (2, 2, {"0": 2})
 
 
 def test_peak_memory_is_that_of_a_python_process() -> None:
