@@ -14,13 +14,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import report
-from benchmarks.measure import peak_memory_mib, series
+from benchmarks.measure import series
 from edgesam_rt.cli.exits import run_command
 from edgesam_rt.errors import PipelineError
 
@@ -42,6 +41,16 @@ taken = (time.perf_counter_ns() - started) / 1e6
 import json
 heavy = ("cv2", "onnxruntime", "torch", "onnx")
 print(json.dumps([taken, [name for name in heavy if name in sys.modules]]))
+"""
+# Runs a command, then writes when it began and ended, and its peak memory. A process of its own,
+# because a child's peak is never less than its parent's was when it began.
+LAUNCHER = """
+import json, os, sys, time
+started = time.monotonic_ns()
+child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+_, status, used = os.wait4(child, 0)
+print(json.dumps([started, time.monotonic_ns(), used.ru_maxrss]))
+sys.exit(os.waitstatus_to_exitcode(status))
 """
 USE = IMPORT.replace("taken =", "edgesam_rt.open, edgesam_rt.Prompt\ntaken =")
 
@@ -88,22 +97,21 @@ def run(clip: Path, options: Sequence[str], folder: Path) -> Ran:
     results, said = folder / "results.jsonl", folder / "stderr.txt"
     command = [sys.executable, "-m", "edgesam_rt.cli.run", str(clip), "--json", *options]
     command += ["--out", f"jsonl:{results}"]
-    started_ns = time.monotonic_ns()
     with said.open("wb") as stderr:
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=stderr, env=os.environ | compiled()
+        done = subprocess.run(
+            [sys.executable, "-S", "-c", LAUNCHER, *command],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env=os.environ | compiled(),
+            check=False,
         )
-        assert process.stdout is not None
-        told = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)  # of this child alone, with its peak memory
-    process.returncode = os.waitstatus_to_exitcode(status)
-    wall_s = (time.monotonic_ns() - started_ns) / 1e9
-    if process.returncode:
+    if done.returncode:
         last = said.read_text(encoding="utf-8", errors="replace")[-500:]
-        raise PipelineError(f"{' '.join(command)}: exit code {process.returncode}: {last}")
+        raise PipelineError(f"{' '.join(command)}: exit code {done.returncode}: {last}")
+    summary, (started_ns, ended_ns, peak) = map(json.loads, done.stdout.splitlines())
     rows = [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
-    kib = usage.ru_maxrss / (1 if sys.platform != "darwin" else 1024)
-    return Ran(json.loads(told), rows, round(kib / 1024, 1), started_ns, wall_s)
+    mib = peak / (1024 if sys.platform != "darwin" else 1024**2)
+    return Ran(summary, rows, round(mib, 1), started_ns, (ended_ns - started_ns) / 1e9)
 
 
 def figures_of(ran: Ran) -> dict[str, object]:
@@ -183,8 +191,6 @@ def _run(args: argparse.Namespace) -> int:
     }
     with tempfile.TemporaryDirectory() as folder:
         figures["runs"] = clips(args, Path(folder))
-    # A child's peak is counted from before its exec: it cannot be less than this process had.
-    figures["peak_memory_floor_mib"] = peak_memory_mib()
     recorder.finish(figures)
     return 0
 

@@ -158,7 +158,7 @@ def measure_all(args: argparse.Namespace) -> dict[str, object]:
     with es.open(args.bundle, threads=1) as one, engine_clock() as clock:
         figures["bundle"], figures["backend"] = one.bundle, one.backend
         figures["decoder"] = [
-            decoder(one, clock, n, max(10, args.repeats // (1 + n // 64))) for n in PROMPTS
+            decoder(one, clock, n, max(1, args.repeats // (1 + n // 64))) for n in PROMPTS
         ]
         figures["overhead"] = overhead(one, clock, args.repeats * 2)
         if args.chunks:

@@ -82,6 +82,15 @@ class Bundle:
             )
         return path
 
+    def check_files(self, backend: str) -> None:
+        """Check all files of a backend against their hashes.
+
+        Raises:
+            BundleError: one was altered or is incomplete.
+        """
+        for entry in self._of(backend):
+            self.path(entry)
+
     def _of(self, backend: str) -> Iterator[EngineFile]:
         return (e for e in self.manifest.engines if e.backend == backend)
 

@@ -31,8 +31,10 @@ def load_toml(path: Path, kind: type[T]) -> T:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}.") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text.") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}.") from error
     return convert(raw, kind, str(path))
@@ -48,10 +50,12 @@ def convert(raw: object, kind: type[T], where: str) -> T:
 
 def _explain(message: str, kind: type[Any]) -> str:
     unknown = re.search(r"unknown field `([^`]+)`", message)
+    what, _, place = message.partition(" - at `$")
+    at = place.strip("`").lstrip(".")
+    at = f"{at}: " if at else ""
     if unknown is None:
-        return f"{message}."
-    place = re.search(r"at `\$\.?([^`]*)`", message)
-    at = f"[{place.group(1)}]: " if place and place.group(1) else ""
+        what = what.replace("`", "")
+        return f"{at}{what[:1].lower()}{what[1:]}."
     return at + unknown_name("key", unknown.group(1), set(_keys(kind)))
 
 

@@ -30,9 +30,15 @@ from collections.abc import Iterable
 
 
 class EdgeSamError(Exception):
-    """Base of all errors raised on purpose; `exit_code` is what a command ends with."""
+    """Base of all errors raised on purpose.
+
+    Attributes:
+        exit_code: what a command ends with.
+        frame_id: the frame a pipeline's stage had in hand when it failed, if any.
+    """
 
     exit_code = 1
+    frame_id: int | None = None
 
 
 class ConfigError(EdgeSamError):
@@ -108,7 +114,7 @@ class ConsumerGone(SinkError):
 
 
 class PipelineError(EdgeSamError):
-    """A stage of the pipeline failed; `frame_id` is the frame it had in hand, if any."""
+    """A stage of the pipeline failed; the cause is chained."""
 
     def __init__(self, message: str, *, frame_id: int | None = None, exit_code: int = 1) -> None:
         super().__init__(message)

@@ -75,19 +75,23 @@ class Prompt:
 
     def __post_init__(self) -> None:
         """Check and normalise the arrays."""
-        coords = np.asarray(self.point_coords, np.float32).reshape(-1, 2)
-        labels = np.asarray(self.point_labels, np.int64).reshape(-1)
+        given = np.asarray(self.point_coords, np.float64).reshape(-1, 2)
+        if not (np.abs(given) < _FARTHEST).all():  # NaN is not less than anything
+            raise PromptError(
+                f"prompt: coordinates must be finite numbers of pixels, got {given.tolist()}."
+            )
+        coords = given.astype(np.float32)
+        raw_labels = np.asarray(self.point_labels).reshape(-1)
+        if not np.isin(raw_labels, _ALLOWED_LABELS).all():
+            raise PromptError(
+                "prompt: labels are 1 (foreground), 0 (background), 2 and 3 (box corners), "
+                f"got {raw_labels.tolist()}."
+            )
+        labels = raw_labels.astype(np.int64)
         object.__setattr__(self, "point_coords", coords)
         object.__setattr__(self, "point_labels", labels)
         if len(coords) != len(labels):
             raise PromptError(f"prompt: {len(coords)} points but {len(labels)} labels.")
-        if not np.isfinite(coords).all():
-            raise PromptError(f"prompt: coordinates must be finite numbers, got {coords.tolist()}.")
-        if not np.isin(labels, _ALLOWED_LABELS).all():
-            raise PromptError(
-                "prompt: labels are 1 (foreground), 0 (background), 2 and 3 (box corners), "
-                f"got {labels.tolist()}."
-            )
         self._check_box()
         if self.mask_input is not None and np.ndim(self.mask_input) != 2:
             raise PromptError(
@@ -100,7 +104,10 @@ class Prompt:
         first = np.flatnonzero(labels == BOX_TOP_LEFT)
         last = np.flatnonzero(labels == BOX_BOTTOM_RIGHT)
         if len(first) != len(last) or len(first) > 1:
-            raise PromptError("prompt: a prompt has at most one box; give each object its own.")
+            raise PromptError(
+                "prompt: one object has at most one box. Give each object a prompt of its own "
+                "(--object between them on the command line)."
+            )
         if len(first) and not (coords[first[0]] < coords[last[0]]).all():
             box = ",".join(f"{v:g}" for v in (*coords[first[0]], *coords[last[0]]))
             raise PromptError(f"prompt: a box is x0,y0,x1,y1 with x0 < x1 and y0 < y1, got {box}.")
@@ -108,17 +115,17 @@ class Prompt:
     @classmethod
     def point(cls, x: float, y: float, label: int = FOREGROUND) -> Prompt:
         """One point; label 1 is on the object, 0 is not on it (means something only beside a 1)."""
-        return cls(np.array([[x, y]], np.float32), np.array([label]))
+        return cls(np.array([[x, y]]), np.array([label]))
 
     @classmethod
     def points(cls, coords: ArrayLike, labels: ArrayLike) -> Prompt:
         """Several points of one object: (P, 2) and (P,)."""
-        return cls(np.asarray(coords, np.float32), np.asarray(labels, np.int64))
+        return cls(np.asarray(coords), np.asarray(labels))
 
     @classmethod
     def box(cls, x0: float, y0: float, x1: float, y1: float) -> Prompt:
         """A box: left, top, right, bottom."""
-        corners = np.array([[x0, y0], [x1, y1]], np.float32)
+        corners = np.array([[x0, y0], [x1, y1]])
         return cls(corners, np.array([BOX_TOP_LEFT, BOX_BOTTOM_RIGHT]))
 
     def __add__(self, other: Prompt) -> Prompt:
@@ -171,6 +178,7 @@ class Prompt:
         return Prompt(clipped, labels, self.mask_input)
 
 
+_FARTHEST = 1e9  # px; anything beyond is a mistake, and would not fit into float32 exactly
 _ALLOWED_LABELS = (BACKGROUND, FOREGROUND, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT)
 
 

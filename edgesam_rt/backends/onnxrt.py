@@ -67,6 +67,4 @@ def _session_options(options: BackendOptions) -> ort.SessionOptions:
     chosen.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     chosen.log_severity_level = _ERRORS_ONLY
     chosen.add_session_config_entry("session.intra_op.allow_spinning", "1" if options.spin else "0")
-    # A pooling window's tails are denormal numbers, which cost a hundred times a normal product.
-    chosen.add_session_config_entry("session.set_denormal_as_zero", "1")
     return chosen

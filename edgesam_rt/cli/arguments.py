@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import msgspec
 
@@ -13,7 +15,7 @@ from edgesam_rt import boards, bundle
 from edgesam_rt.backends.table import TABLE as BACKENDS
 from edgesam_rt.cameras.table import SOURCES
 from edgesam_rt.config import convert, load_toml
-from edgesam_rt.errors import PromptError
+from edgesam_rt.errors import ConfigError, PromptError
 from edgesam_rt.pipeline.task import MODES, STRATEGIES
 from edgesam_rt.records import FOREGROUND, Prompt
 from edgesam_rt.sinks.table import SINKS
@@ -23,17 +25,21 @@ STDOUT_RESULTS = "jsonl:-"
 EPILOG = """\
 examples:
   edgesam-run photo.jpg --point 420,310 --out overlay:out.png
-  edgesam-run clip.mp4 --box 10,20,200,220 --out overlay:out.mp4 --out jsonl:out.jsonl
+  edgesam-run clip.mp4 --box 10,20,200,220 --out overlay:out.mp4
   edgesam-run photos/ --prompts prompts.json --out masks:masks/
   edgesam-run photo.jpg --mode everything --out overlay:all.png
-  edgesam-run --board rpi5 --point 320,240 --budget-ms 200 --out overlay:live.avi
+  edgesam-run --board rpi5 --point 320,240 --budget-ms 200 --out jsonl:-
 
-exit codes: 0 good, 1 failed, 2 wrong usage or configuration, 3 something is missing here (a device,
-a library), 70 a bug of ours, 130 and 143 stopped by a signal; what was written so far is intact.
+exit codes: 0 good, 1 failed, 2 wrong usage or configuration, 3 something is
+missing here (a device, a library), 70 a bug of ours, 129, 130 and 143 stopped
+by a signal. What was written so far is always intact.
 """
+
+_NEGATIVE_VALUE = re.compile(r"-[0-9.]")
 
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
+Threads = Annotated[int, msgspec.Meta(ge=1, le=64)]
 
 
 class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -47,7 +53,7 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     bundle: str | None = None
     backend: str | None = None
     encoder_side: AtLeastOne | None = None
-    threads: AtLeastOne | None = None
+    threads: Threads | None = None
     mode: str | None = None
     strategy: str = STRATEGIES[0]
     prompts: str | None = None
@@ -55,6 +61,24 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     out: tuple[str, ...] = ()
     max_frames: AtLeastOne | None = None
     duration_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and takes `--point -5,3` for what it is."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        given = list(sys.argv[1:] if args is None else args)
+        for i in range(len(given) - 1, 0, -1):
+            if given[i - 1] in ("--point", "--box") and _NEGATIVE_VALUE.match(given[i]):
+                given[i - 1 : i + 1] = [f"{given[i - 1]}={given[i]}"]
+        return super().parse_known_args(given, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        if message.startswith("unrecognized arguments") and "-" not in message.split(": ")[1][:1]:
+            message += ". One SOURCE at a time; quote a pattern for several: 'photos/*.jpg'"
+        self.exit(2, f"error: {message}. See {self.prog} --help.\n")
 
 
 class _AddPrompt(argparse.Action):
@@ -106,14 +130,15 @@ def _box(text: str) -> Prompt:
 
 def parser(version: str) -> argparse.ArgumentParser:
     """The argument parser of `edgesam-run`."""
-    p = argparse.ArgumentParser(
+    p = _Parser(
+        allow_abbrev=False,
         prog="edgesam-run",
         description="Cut objects out of pictures, videos and cameras with prebuilt INT8 engines.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    sources = "; ".join(f"{name}: {row.help}" for name, row in SOURCES.items())
-    sinks = "; ".join(f"{name}: {row.help}" for name, row in SINKS.items())
+    sources = "; ".join(row.help for row in SOURCES.values())
+    sinks = "; ".join(f"{n}:{row.target}  {row.help}" for n, row in SINKS.items() if n != "memory")
     p.add_argument(
         "source",
         nargs="?",
@@ -121,7 +146,7 @@ def parser(version: str) -> argparse.ArgumentParser:
         help=f"a path, or {sources}. Default: the board's camera",
     )
     what = p.add_argument_group("what to cut out")
-    what.add_argument("--mode", choices=MODES, help="default: prompt if there are prompts")
+    what.add_argument("--mode", help=f"{', '.join(MODES)}; default: prompt if there are prompts")
     what.add_argument(
         "--point",
         dest="objects",
@@ -172,7 +197,7 @@ def parser(version: str) -> argparse.ArgumentParser:
     how.add_argument(
         "--check",
         action="store_true",
-        help="check everything, print the effective configuration, run nothing",
+        help="check configuration, files and engines, print what would run; opens no device",
     )
     out = p.add_argument_group("what comes out")
     out.add_argument(
@@ -189,7 +214,14 @@ def parser(version: str) -> argparse.ArgumentParser:
 
 
 def prompts_of(objects: Sequence[Sequence[Prompt]] | None) -> tuple[Prompt, ...]:
-    """Join the prompts of each object; objects without any are left out."""
+    """Join the prompts of each object; objects without any are left out.
+
+    Raises:
+        ConfigError: --object was given, and no prompt at all.
+        PromptError: an object has two boxes.
+    """
+    if objects and not any(objects):
+        raise ConfigError("--object separates objects: give --point or --box with it.")
     joined = []
     for parts in objects or ():
         if parts:
@@ -198,6 +230,12 @@ def prompts_of(objects: Sequence[Sequence[Prompt]] | None) -> tuple[Prompt, ...]
                 whole = whole + part
             joined.append(whole)
     return tuple(joined)
+
+
+def _as_option(message: str) -> str:
+    """Say "--max-frames: …" where a message begins with "command line: max_frames: …"."""
+    found = re.match(r"command line: (\w+?)(_s)?: (.*)", message, re.DOTALL)
+    return f"--{found[1].replace('_', '-')}: {found[3]}" if found else message
 
 
 def effective(args: argparse.Namespace) -> RunConfig:
@@ -212,5 +250,10 @@ def effective(args: argparse.Namespace) -> RunConfig:
         for name in RunConfig.__struct_fields__
         if getattr(args, name, None) is not None
     }
-    merged = {**msgspec.structs.asdict(base), **given}
-    return convert(merged, RunConfig, "command line")
+    try:
+        merged = convert({**msgspec.structs.asdict(base), **given}, RunConfig, "command line")
+    except ConfigError as error:
+        raise ConfigError(_as_option(str(error))) from error
+    if merged.source == "":
+        raise ConfigError("SOURCE is empty. Name a file, a folder or a camera.")
+    return merged

@@ -43,7 +43,7 @@ def load_prompts(path: Path) -> Prompts:
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file.") from error
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error}.") from error
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from error
     except msgspec.DecodeError as error:
         raise ConfigError(f"{path}: not JSON: {error}.") from error
     read = convert(raw, _File, str(path))
@@ -77,4 +77,4 @@ def _point(values: tuple[float, ...]) -> Prompt:
     if len(values) not in (2, 3):
         raise PromptError(f"a point is [x, y] or [x, y, label], got {list(values)}.")
     label = values[2] if len(values) == 3 else FOREGROUND
-    return Prompt.points(np.array([values[:2]], np.float32), np.array([label]))
+    return Prompt.points(np.array([values[:2]]), np.array([label]))

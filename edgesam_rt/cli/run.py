@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ from edgesam_rt.cli.arguments import STDOUT_RESULTS, RunConfig
 from edgesam_rt.cli.exits import run_command
 from edgesam_rt.cli.memory import limit_arenas
 from edgesam_rt.cli.prompts_file import load_prompts
+from edgesam_rt.cli.targets import check_targets
 from edgesam_rt.engines import resolve
 from edgesam_rt.errors import ConfigError
 from edgesam_rt.pipeline.pipeline import Pipeline, Plan, SinkPlan
@@ -33,6 +35,7 @@ from edgesam_rt.records import Prompt
 from edgesam_rt.sinks.spec import open_sink, parse_sink
 
 POLL_S = 0.1
+_FFMPEG_SILENT = "-8"  # what it has to say of broken files, our own errors say better
 log = logging.getLogger(__name__)
 
 
@@ -51,6 +54,7 @@ def make_plan(config: RunConfig, prompts: tuple[Prompt, ...], default_out: str) 
     )
     source = parse_source(config.source or engines.board.camera)
     sinks = [parse_sink(text) for text in config.out or (default_out,)]
+    check_targets(source, sinks)
     if config.prompts is not None and prompts:
         raise ConfigError("give prompts on the command line or by --prompts, not both.")
     asked = load_prompts(Path(config.prompts)) if config.prompts else Prompts(prompts)
@@ -76,8 +80,7 @@ def _run(args: argparse.Namespace) -> int:
     prompts = arguments.prompts_of(args.objects)
     plan = make_plan(config, prompts, "null:" if args.json else STDOUT_RESULTS)
     if args.check:
-        shown = msgspec.structs.replace(config, board=plan.engines.board.name)
-        sys.stdout.write(json.dumps(msgspec.to_builtins(shown), indent=2) + "\n")
+        sys.stdout.write(json.dumps(_checked(config, plan), indent=2) + "\n")
         return 0
     if args.verbose:
         log.info("edgesam_rt %s", edgesam_rt.__version__)
@@ -85,13 +88,32 @@ def _run(args: argparse.Namespace) -> int:
     with _signals(pipeline) as received:
         try:
             with pipeline:
-                _watch(pipeline, show=not args.quiet and sys.stderr.isatty())
+                _watch(pipeline, show=_has_room_for_a_bar(args, config))
         finally:
             _report(pipeline, args)
     if isinstance(plan.task, PromptTask) and plan.task.unmatched and not received:
         missing = ", ".join(sorted(plan.task.unmatched))
         log.warning("%s: no frame of this source is called %s.", config.prompts, missing)
     return 128 + received[0] if received else 0
+
+
+def _checked(config: RunConfig, plan: Plan) -> dict[str, object]:
+    """Check the engines' hashes; return the configuration with everything resolved."""
+    engines = plan.engines
+    engines.bundle.check_files(engines.options.backend)
+    resolved = msgspec.structs.replace(
+        config,
+        source=config.source or engines.board.camera,
+        board=engines.board.name,
+        bundle=config.bundle or engines.board.bundle,
+        backend=engines.options.backend,
+        threads=engines.options.backend_options.threads,
+        mode="prompt" if isinstance(plan.task, PromptTask) else "everything",
+        budget_ms=plan.budget_ms,
+        out=tuple(sink.name for sink in plan.sinks),
+    )
+    checked: dict[str, object] = msgspec.to_builtins(resolved)
+    return checked
 
 
 def _watch(pipeline: Pipeline, *, show: bool) -> None:
@@ -110,7 +132,15 @@ def _watch(pipeline: Pipeline, *, show: bool) -> None:
         bar.close()
 
 
+def _has_room_for_a_bar(args: argparse.Namespace, config: RunConfig) -> bool:
+    """Whether stderr is a terminal that nothing else is written to."""
+    results_on_terminal = not config.out and sys.stdout.isatty()
+    return sys.stderr.isatty() and not (args.quiet or args.json or results_on_terminal)
+
+
 def _report(pipeline: Pipeline, args: argparse.Namespace) -> None:
+    if not pipeline.has_started:
+        return
     summary = pipeline.summary()
     if args.json:
         sys.stdout.write(json.dumps(summary.as_json()) + "\n")
@@ -121,7 +151,7 @@ def _report(pipeline: Pipeline, args: argparse.Namespace) -> None:
 
 @contextmanager
 def _signals(pipeline: Pipeline) -> Iterator[list[int]]:
-    """Let SIGINT and SIGTERM end the run in order; a second one ends the process."""
+    """Let SIGINT, SIGTERM and SIGHUP end the run in order; a second one ends the process."""
     received: list[int] = []
     before: dict[int, object] = {}
 
@@ -131,7 +161,7 @@ def _signals(pipeline: Pipeline) -> Iterator[list[int]]:
         for n in before:
             signal.signal(n, signal.SIG_DFL)
 
-    for which in (signal.SIGINT, signal.SIGTERM):
+    for which in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         before[which] = signal.signal(which, on_signal)
     try:
         yield received
@@ -149,6 +179,7 @@ def _set_up_logging(args: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     limit_arenas()
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", _FFMPEG_SILENT)
     args = arguments.parser(edgesam_rt.__version__).parse_args(argv)
     return run_command(lambda: _run(args))
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from dataclasses import dataclass
 
 from edgesam_rt.pipeline.ladder import Ladder
 
 _SMOOTHING = 0.2  # weight of the newest cost in the running estimate
+_RECENT = 30  # frames whose shortest wait counts as what cannot be avoided
 
 
 @dataclass(frozen=True)
@@ -32,18 +34,21 @@ class Budget:
         self.may_drop = may_drop
         self._ladder = Ladder(steps, budget_ms)
         self._cost_ms: dict[int, float] = {}
+        self._waits_ms: deque[float] = deque(maxlen=_RECENT)
         self._lock = threading.Lock()
 
     def judge(self, age_ms: float) -> Verdict:
         """Decide on a frame that waits to be encoded.
 
         It is late if its wait, plus what a frame costs at the current step, is over the budget;
-        but never if even a frame that had not waited would be: then late results beat none.
+        but never if the shortest wait of late would be too: then late results beat none.
         """
         with self._lock:
             step = self._ladder.step
             cost = self._cost_ms.get(step, 0.0)
-        hopeful = self.budget_ms > 0 and cost <= self.budget_ms
+            self._waits_ms.append(age_ms)
+            shortest = min(self._waits_ms)
+        hopeful = self.budget_ms > 0 and shortest + cost <= self.budget_ms
         return Verdict(self.may_drop and hopeful and age_ms + cost > self.budget_ms, step)
 
     def learn(self, cost_ms: float, age_ms: float, step: int, now_s: float) -> None:

@@ -12,11 +12,14 @@ class LadderRules:
     Attributes:
         up_margin: share of the budget that results must stay under before quality rises.
         hold_s: how long they must.
-        longest_hold_s: limit of the hold, which doubles each time a rise had to be taken back.
+        regret_s: a rise that is taken back within this time, or within the hold if that is longer,
+            doubles the hold; a fall after more than that halves it again.
+        longest_hold_s: limit of the hold.
     """
 
     up_margin: float = 0.7
     hold_s: float = 2.0
+    regret_s: float = 10.0
     longest_hold_s: float = 60.0
 
 
@@ -61,7 +64,11 @@ class Ladder:
         if self.step >= self._last:
             return
         self.step += 1
-        if self._rose_at_s is not None and now_s - self._rose_at_s < self._hold_s:
-            self._hold_s = min(self._hold_s * 2, self._rules.longest_hold_s)
+        rose_at_s, self._rose_at_s = self._rose_at_s, None
+        if rose_at_s is None:
+            return
+        rules = self._rules
+        if now_s - rose_at_s < max(rules.regret_s, self._hold_s):
+            self._hold_s = min(self._hold_s * 2, rules.longest_hold_s)
         else:
-            self._hold_s = self._rules.hold_s
+            self._hold_s = max(self._hold_s / 2, rules.hold_s)

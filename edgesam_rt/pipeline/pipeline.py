@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 
 from edgesam_rt.cameras.base import Camera
@@ -20,7 +21,7 @@ from edgesam_rt.pipeline.task import Task
 from edgesam_rt.records import Frame, Result
 from edgesam_rt.sinks.base import RunInfo, Sink
 
-CAMERA_CAPACITY = 2  # the newest frame, and one that is being replaced
+CAMERA_CAPACITY = 1  # the newest frame
 EMBEDDING_CAPACITY = 1  # the encoder may not run ahead
 LANE_CAPACITY = 2
 JOIN_TIMEOUT_S = 30.0  # how long a stage may take to finish what it has in hand
@@ -73,7 +74,9 @@ class Pipeline:
         """
         self._plan = plan
         self._shared = Shared(plan.engines, clock)
-        self._frames: Slot[Frame] = Slot(CAMERA_CAPACITY)
+        self._frames: Slot[Frame] = Slot(
+            CAMERA_CAPACITY, on_drop=partial(self._shared.metrics.drop, "newer frame")
+        )
         self._encoded: Slot[Encoded] = Slot(EMBEDDING_CAPACITY)
         self._lanes = tuple(Lane(s.name, Slot(LANE_CAPACITY)) for s in plan.sinks)
         self._own = Lane("stream", Slot(LANE_CAPACITY)) if with_results else None
@@ -88,6 +91,11 @@ class Pipeline:
         """What the source says of itself; None until it is open."""
         done = self._shared.info.done() and not self._shared.info.cancelled()
         return self._shared.info.result() if done else None
+
+    @property
+    def has_started(self) -> bool:
+        """Whether the threads were started; until then there is nothing to summarise."""
+        return bool(self._threads)
 
     @property
     def results_made(self) -> int:
@@ -165,7 +173,9 @@ class Pipeline:
     def summary(self) -> Summary:
         """Figures of the run so far; complete after `finish`."""
         metrics, engines = self._shared.metrics, self._plan.engines
-        wall_s = self._wall_s or elapsed_ms(self._started_ns, self._shared.clock) / 1e3
+        wall_s = self._wall_s
+        if self._started_ns and not wall_s:
+            wall_s = elapsed_ms(self._started_ns, self._shared.clock) / 1e3
         return Summary(
             frames=metrics.frames,
             results=metrics.results,
@@ -229,13 +239,15 @@ class Pipeline:
             first = self._error is None
             if first:
                 self._error = error
+                error.frame_id = error.frame_id if error.frame_id is not None else frame_id
         if first:
             log.debug("stage %s failed", name, exc_info=error)
+        # What lies before the failed stage is given up, what lies behind it is still finished.
         self._shared.stop.set()
-        for future in (self._shared.info, self._shared.budget):
-            future.cancel()
-        self._frames.close(discard=True)
-        self._encoded.close(discard=True)
+        if name in ("encode", "decode"):
+            self._frames.close(discard=True)
+        if name == "decode":
+            self._encoded.close(discard=True)
 
     def _sink_job(self, plan: SinkPlan, lane: Lane) -> Callable[[], None]:
         def job() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, Literal, TypeVar
 
 T = TypeVar("T")
@@ -21,11 +22,24 @@ class Slot(Generic[T]):
     that the loss can be counted.
     """
 
-    def __init__(self, capacity: int, policy: Policy = "block") -> None:
+    def __init__(
+        self,
+        capacity: int,
+        policy: Policy = "block",
+        on_drop: Callable[[int], None] | None = None,
+    ) -> None:
+        """Make an empty slot.
+
+        Args:
+            capacity: most items that wait, at least 1.
+            policy: see the class; may be changed before the first put.
+            on_drop: told how many items a put dropped, before the put item can be taken.
+        """
         if capacity < 1:
             raise ValueError(f"a slot's capacity is at least 1, got {capacity}")
         self.capacity = capacity
         self.policy: Policy = policy
+        self._on_drop = on_drop
         self._items: deque[T] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -56,6 +70,8 @@ class Slot(Generic[T]):
                 raise Closed
             while len(self._items) >= self.capacity:
                 dropped.append(self._items.popleft())
+            if dropped and self._on_drop is not None:
+                self._on_drop(len(dropped))
             self._items.append(item)
             self._changed.notify_all()
         return dropped

@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 from edgesam_rt.cameras.base import Camera
@@ -18,9 +19,10 @@ from edgesam_rt.pipeline.metrics import Metrics
 from edgesam_rt.pipeline.slot import Closed, Slot
 from edgesam_rt.pipeline.task import Task
 from edgesam_rt.records import Embedding, Frame, Result, Timings
-from edgesam_rt.segmenter import Encoder
+from edgesam_rt.segmenter import Decoder, Encoder
 from edgesam_rt.sinks.base import RunInfo, Sink
 
+POLL_S = 0.05  # how often a waiting thread looks for a stop
 READ_TIMEOUT_S = 0.5  # how long a silent camera may keep the capture thread from seeing a stop
 log = logging.getLogger(__name__)
 
@@ -35,12 +37,13 @@ class Limits:
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """What passes from encode to decode."""
+    """What passes from encode to decode; `dropped` are the frames lost just before this one."""
 
     frame: Frame
     embedding: Embedding
     step: int
     started_ns: int
+    dropped: Mapping[str, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +64,19 @@ class Shared:
         self.stop = threading.Event()
         self.info: Future[RunInfo] = Future()
         self.budget: Future[Budget] = Future()
-        self.in_hand: dict[str, int] = {}  # thread name to frame id, for error messages
+        self.in_hand: dict[str, int | None] = {}  # thread name to frame id, for error messages
+        self.encoder_open = threading.Event()
+        self.decoder_open = threading.Event()
 
-    def hold(self, frame_id: int) -> None:
+    def wait_for_engines(self) -> bool:
+        """Wait until both engines are open, so that no frame ages meanwhile; False if stopped."""
+        for opened in (self.encoder_open, self.decoder_open):
+            while not opened.wait(POLL_S):
+                if self.stop.is_set():
+                    return False
+        return True
+
+    def hold(self, frame_id: int | None) -> None:
         """Note which frame this thread works on."""
         self.in_hand[threading.current_thread().name] = frame_id
 
@@ -77,22 +90,35 @@ def capture(
     budget_ms: float,
 ) -> None:
     """Read frames until the source or a limit ends, or the run is stopped."""
-    camera = open_camera()
     try:
-        if camera.live:
-            out.policy = "drop_oldest"
-            for lane in lanes:
-                lane.slot.policy = "drop_oldest"
-        steps = len(shared.engines.sides)
-        shared.budget.set_result(Budget(budget_ms, steps, may_drop=camera.live))
-        length = camera.length
-        if limits.max_frames is not None:
-            length = min(length, limits.max_frames) if length is not None else limits.max_frames
-        shared.info.set_result(RunInfo(camera.fps, length, camera.live))
-        _read_all(shared, camera, out, limits)
+        if not shared.wait_for_engines():
+            return
+        with closing(open_camera()) as camera:
+            _announce(shared, camera, out, lanes, limits, budget_ms)
+            _read_all(shared, camera, out, limits)
     finally:
-        camera.close()
         out.close()
+
+
+def _announce(
+    shared: Shared,
+    camera: Camera,
+    out: Slot[Frame],
+    lanes: tuple[Lane, ...],
+    limits: Limits,
+    budget_ms: float,
+) -> None:
+    """Let the other stages know what kind of source this is."""
+    if camera.live:
+        out.policy = "drop_oldest"
+        for lane in lanes:
+            lane.slot.policy = "drop_oldest"
+    steps = len(shared.engines.sides)
+    shared.budget.set_result(Budget(budget_ms, steps, may_drop=camera.live))
+    length = camera.length
+    if limits.max_frames is not None:
+        length = min(length, limits.max_frames) if length is not None else limits.max_frames
+    shared.info.set_result(RunInfo(camera.fps, length, camera.live))
 
 
 def _read_all(shared: Shared, camera: Camera, out: Slot[Frame], limits: Limits) -> None:
@@ -104,20 +130,22 @@ def _read_all(shared: Shared, camera: Camera, out: Slot[Frame], limits: Limits) 
         age_ms = elapsed_ms(started_ns, shared.clock)
         if limits.duration_s is not None and age_ms >= limits.duration_s * 1e3:
             return
+        shared.hold(None)
         try:
             frame = camera.read(READ_TIMEOUT_S)
         except EndOfStream:
             return
         finally:
-            for reason, count in camera.losses.items():
+            now_lost = dict(camera.losses)
+            for reason, count in now_lost.items():
                 metrics.drop(reason, count - lost.get(reason, 0))
-            lost = dict(camera.losses)
+            lost = now_lost
         if frame is None:
             continue
         metrics.frames += 1
         metrics.time("capture", frame.capture_ms)
         shared.hold(frame.frame_id)
-        metrics.drop("newer frame", len(out.put(frame)))
+        out.put(frame)
 
 
 def encode(shared: Shared, source: Slot[Frame], out: Slot[Encoded]) -> None:
@@ -126,6 +154,7 @@ def encode(shared: Shared, source: Slot[Frame], out: Slot[Encoded]) -> None:
     encoders: dict[int, Encoder] = {}
     try:
         encoders[0] = shared.engines.open_encoder(sides[0])
+        shared.encoder_open.set()
         while True:
             frame = source.get()
             shared.hold(frame.frame_id)
@@ -139,7 +168,8 @@ def encode(shared: Shared, source: Slot[Frame], out: Slot[Encoded]) -> None:
             started_ns = shared.clock.now_ns()
             embedding = encoders[verdict.step].encode(frame.pixels)
             shared.metrics.time("wait", waited_ms)
-            out.put(Encoded(frame, embedding, verdict.step, started_ns))
+            dropped = shared.metrics.take_dropped()
+            out.put(Encoded(frame, embedding, verdict.step, started_ns, dropped))
     finally:
         for encoder in encoders.values():
             encoder.close()
@@ -148,42 +178,47 @@ def encode(shared: Shared, source: Slot[Frame], out: Slot[Encoded]) -> None:
 
 def decode(shared: Shared, source: Slot[Encoded], task: Task, lanes: tuple[Lane, ...]) -> None:
     """Answer the prompts on every embedding and hand the results to all lanes."""
-    decoder = shared.engines.open_decoder()
     try:
-        while True:
-            item = source.get()
-            shared.hold(item.frame.frame_id)
-            started_ns = shared.clock.now_ns()
-            prompts = task.prompts_for(item.frame)
-            try:
-                masks = task.answer(decoder, item.embedding, prompts)
-            except PromptError as error:
-                raise PromptError(f"frame {item.frame.name}: {error}") from error
-            decoded_ns = shared.clock.now_ns()
-            _ = masks.runs  # brings the masks to picture size: a result is complete when it leaves
-            result = Result(
-                frame=item.frame,
-                masks=masks,
-                object_ids=tuple(range(1, len(masks) + 1)),
-                prompts=prompts,
-                timings=Timings(
-                    capture_ms=item.frame.capture_ms,
-                    fit_ms=item.embedding.fit_ms,
-                    encode_ms=item.embedding.encode_ms,
-                    decode_ms=(decoded_ns - started_ns) / 1e6,
-                    mask_ms=elapsed_ms(decoded_ns, shared.clock),
-                ),
-                backend=item.embedding.backend,
-                bundle=item.embedding.bundle,
-                encoder_side=item.embedding.encoder_side,
-                ladder_step=item.step,
-                dropped=shared.metrics.take_dropped(),
-            )
-            _hand_out(shared, _aged(shared, result, item), lanes)
+        with closing(shared.engines.open_decoder()) as decoder:
+            shared.decoder_open.set()
+            while True:
+                item = source.get()
+                shared.hold(item.frame.frame_id)
+                _hand_out(shared, _answer(shared, decoder, item, task), lanes)
     finally:
-        decoder.close()
         for lane in lanes:
             lane.slot.close()
+
+
+def _answer(shared: Shared, decoder: Decoder, item: Encoded, task: Task) -> Result:
+    """One embedding to a finished result."""
+    started_ns = shared.clock.now_ns()
+    prompts = task.prompts_for(item.frame)
+    try:
+        masks = task.answer(decoder, item.embedding, prompts)
+    except PromptError as error:
+        raise PromptError(f"frame {item.frame.name}: {error}") from error
+    decoded_ns = shared.clock.now_ns()
+    _ = masks.runs  # brings the masks to picture size: a result is complete when it leaves
+    result = Result(
+        frame=item.frame,
+        masks=masks,
+        object_ids=tuple(range(1, len(masks) + 1)),
+        prompts=prompts,
+        timings=Timings(
+            capture_ms=item.frame.capture_ms,
+            fit_ms=item.embedding.fit_ms,
+            encode_ms=item.embedding.encode_ms,
+            decode_ms=(decoded_ns - started_ns) / 1e6,
+            mask_ms=elapsed_ms(decoded_ns, shared.clock),
+        ),
+        backend=item.embedding.backend,
+        bundle=item.embedding.bundle,
+        encoder_side=item.embedding.encoder_side,
+        ladder_step=item.step,
+        dropped=item.dropped,
+    )
+    return _aged(shared, result, item)
 
 
 def _aged(shared: Shared, result: Result, item: Encoded) -> Result:

@@ -39,7 +39,7 @@ class Prompts:
 
     def __bool__(self) -> bool:
         """Whether there is any."""
-        return bool(self.everywhere or self.by_frame)
+        return bool(self.everywhere) or any(self.by_frame.values())
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,8 @@ def make_task(mode: str | None, prompts: Prompts, strategy: str, facts: Everythi
     mode = mode or ("prompt" if prompts else "everything")
     if mode not in MODES:
         raise ConfigError(unknown_name("mode", mode, MODES))
+    if strategy not in STRATEGIES:
+        raise ConfigError(unknown_name("strategy", strategy, STRATEGIES))
     if mode == "everything" and prompts:
         raise ConfigError("everything mode takes no prompts. Leave them out, or --mode prompt.")
     if mode == "prompt":
@@ -107,6 +109,4 @@ def make_task(mode: str | None, prompts: Prompts, strategy: str, facts: Everythi
                 "prompt mode: no prompt. Give --point, --box or --prompts, or --mode everything."
             )
         return PromptTask(prompts)
-    if strategy not in STRATEGIES:
-        raise ConfigError(unknown_name("strategy", strategy, STRATEGIES))
     return EverythingTask(facts)

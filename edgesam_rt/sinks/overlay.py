@@ -9,6 +9,7 @@ from typing import Protocol
 
 from edgesam_rt.clock import CLOCK, Clock
 from edgesam_rt.drawing import overlay
+from edgesam_rt.errors import ConfigError
 from edgesam_rt.records import Result
 from edgesam_rt.sinks import files
 from edgesam_rt.sinks.base import RunInfo
@@ -17,6 +18,7 @@ from edgesam_rt.sinks.video import CODECS, VideoFile
 from edgesam_rt.types import U8
 
 _PICTURES = (".png", ".jpg", ".jpeg")
+_OTHER_MEDIA = (".mov", ".gif", ".m4v", ".wmv", ".mpg", ".mpeg", ".bmp", ".tif", ".tiff", ".webp")
 _DEFAULT_FPS = 10.0
 _MAX_FPS = 240.0
 _MAX_GAP_S = 5.0  # of a live source: a longer pause is cut short in the video
@@ -92,6 +94,11 @@ def _open_output(path: Path, info: RunInfo, fps: float | None, who: str) -> _Out
     suffix = path.suffix.lower()
     if suffix in CODECS and not path.is_dir():
         return _Video(path, info, fps, who)
+    if suffix in _OTHER_MEDIA and not path.is_dir():
+        raise ConfigError(
+            f"{who}: {suffix} is not written. Use {' '.join((*CODECS, *_PICTURES))}, "
+            "or a folder's name for a PNG per frame."
+        )
     return _Pictures(path, who)
 
 

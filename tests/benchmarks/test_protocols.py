@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.protocols import (
@@ -111,19 +111,19 @@ def blobs(draw: st.DrawFn) -> Bool:
     return mask.astype(np.bool_)
 
 
+@settings(deadline=None)
 @given(blobs())
-def test_the_deepest_pixel_is_inside_and_none_is_deeper(mask: Bool) -> None:
-    x, y, depth = deepest(mask)
-    assert mask[int(y), int(x)]
+def test_the_deepest_pixel_is_inside_and_none_is_much_deeper(mask: Bool) -> None:
+    x, y, _ = deepest(mask)
     assert (x % 1, y % 1) == (0.5, 0.5)
-    padded = np.pad(mask, 1)
-    steps = 0
-    while padded.any():  # peel: the number of layers bounds the depth from below
-        inner = padded.copy()
-        inner[1:-1] &= padded[:-2, :] & padded[2:, :]
-        inner[:, 1:-1] &= padded[:, :-2] & padded[:, 2:]
-        padded, steps = inner, steps + 1
-    assert depth >= steps * 0.7
+    outside = np.argwhere(~np.pad(mask, 1)) - 1
+
+    def depth(row: int, column: int) -> float:
+        return float(np.hypot(*(outside - (row, column)).T).min())
+
+    assert mask[int(y), int(x)]
+    most = max(depth(*at) for at in np.argwhere(mask).tolist())
+    assert depth(int(y), int(x)) >= 0.94 * most  # OpenCV's distances are good to a few percent
 
 
 def test_the_deepest_pixel_of_nothing_has_no_depth() -> None:

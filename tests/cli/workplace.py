@@ -23,7 +23,7 @@ from edgesam_rt.types import U8
 from tests.camera_doubles import cut, write_video
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-COMMAND = (sys.executable, "-m", "edgesam_rt.cli.run")
+COMMAND = (sys.executable, "-m", "edgesam_rt")
 SMALL = ("--encoder-side", "384", "--threads", "1")  # the quickest there is
 DISC_XY, DISC_RADIUS = (80, 60), 36  # in `scene()`
 PATIENCE_S = 60.0

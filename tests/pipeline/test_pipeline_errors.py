@@ -203,7 +203,7 @@ def test_all_sinks_may_fail_at_once(engines: EngineSet) -> None:
 
 
 def test_an_error_while_a_live_source_goes_on_ends_the_run(engines: EngineSet) -> None:
-    with pytest.raises(PipelineError, match="frame 3"):
+    with pytest.raises(PipelineError, match=r"encode at frame [0-9]+: Boom"):
         run(
             hooked(engines, before_encode=at_frame(3, Boom("encode"))),
             lambda: FailingCamera(10**6, None, live=True),

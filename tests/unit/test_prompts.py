@@ -45,7 +45,7 @@ def test_a_coordinate_that_is_no_finite_number_is_refused(bad: float, place: int
     with pytest.raises(PromptError, match="finite"):
         Prompt.box(*box)
     with pytest.raises(PromptError, match="finite"):
-        Prompt.point(*box[place // 2 * 2 :][:2])
+        Prompt.point(box[place // 2 * 2], box[place // 2 * 2 + 1])
 
 
 def test_a_coordinate_too_large_for_the_engine_is_refused_without_a_warning() -> None:
@@ -119,7 +119,7 @@ def test_a_mask_input_with_numbers_that_are_none_is_refused(bad: float) -> None:
 
 
 def test_a_mask_input_of_another_dtype_is_taken_as_float32(facts: DecoderFacts) -> None:
-    asked = Prompt.point(5, 5).with_mask(mask().astype(np.float64))  # type: ignore[arg-type]
+    asked = Prompt.point(5, 5).with_mask(mask().astype(np.float64))
     assert feeds_of(facts, asked).mask_input.dtype == np.float32
 
 
@@ -196,7 +196,7 @@ def test_a_point_outside_the_picture_is_refused_with_both(xy: tuple[float, float
 
 @pytest.mark.parametrize("xy", [(0, 0), (400, 300), (0, 300), (399.9, 0.1)])
 def test_a_point_on_the_rim_is_on_the_picture(xy: tuple[float, float]) -> None:
-    assert Prompt.point(*xy).on_image((300, 400)).point_coords.tolist() == [list(np.float32(xy))]
+    assert Prompt.point(*xy).on_image((300, 400)).point_coords.tolist() == [pytest.approx(xy)]
 
 
 def test_a_background_point_outside_the_picture_is_refused_too() -> None:

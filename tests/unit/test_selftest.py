@@ -58,7 +58,7 @@ def weights_of(model: ModelProto) -> list[str]:
     """Names of the integer weights of all convolutions, in the order of the graph."""
     stored = {i.name for i in model.graph.initializer if len(i.dims) == 4}
     made = {n.output[0]: n.input[0] for n in model.graph.node if n.op_type == "DequantizeLinear"}
-    used = [made.get(n.input[1]) for n in model.graph.node if n.op_type == "Conv"]
+    used = [made.get(n.input[1], "") for n in model.graph.node if n.op_type == "Conv"]
     return [name for name in used if name in stored]
 
 

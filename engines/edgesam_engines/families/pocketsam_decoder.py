@@ -28,6 +28,9 @@ _POINT_SIGMA = 0.08  # width, in image sides, of the pooling window around a poi
 _BOX_EDGE_SHARPNESS = 2.0  # sigmoid slope of the pooling window at a box edge, per grid cell
 _MASK_CLAMP = 8.0  # logits of an earlier mask are clamped to this before they are used again
 PLANES = 3  # x, y and 1 behind the pixel features
+_TAIL = (
+    20.0  # windows end at exp(-20) per axis: smaller numbers are denormal when multiplied, and slow
+)
 _MASKED_OUT = -1e4  # additive attention bias of padding; fits into fp16
 
 
@@ -139,17 +142,18 @@ class Scorer(nn.Module):
 
         def inside(cells: Tensor, low: Tensor, high: Tensor) -> Tensor:
             slope = cells.shape[0] * _BOX_EDGE_SHARPNESS
-            return torch.sigmoid((cells - low) * slope) * torch.sigmoid((high - cells) * slope)
+            left = torch.sigmoid(((cells - low) * slope).clamp(min=-_TAIL))
+            return left * torch.sigmoid(((high - cells) * slope).clamp(min=-_TAIL))
 
         def near(cells: Tensor, middle: Tensor) -> Tensor:
-            return torch.exp(-(((cells - middle) / _POINT_SIGMA) ** 2))
+            return torch.exp(-(((cells - middle) / _POINT_SIGMA) ** 2).clamp(max=_TAIL))
 
         x_window = has_box * inside(xs, p0[..., :1], p1[..., :1])
         x_window = x_window + (1 - has_box) * near(xs, point[..., :1])
         y_window = has_box * inside(ys, p0[..., 1:], p1[..., 1:])
         y_window = y_window + (1 - has_box) * near(ys, point[..., 1:])
         window = y_window.unsqueeze(-1) * x_window.unsqueeze(-2)
-        earlier = F.avg_pool2d(torch.sigmoid(prompts.mask), 4)
+        earlier = F.avg_pool2d(torch.sigmoid(prompts.mask.clamp(min=-_TAIL)), 4)
         use = prompts.has_mask.unsqueeze(-1)
         window = (use * earlier + (1 - use) * window).flatten(2)
         return centre, half, window / (window.sum(-1, keepdim=True) + 1e-4)

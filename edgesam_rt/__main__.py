@@ -1,0 +1,7 @@
+"""`python -m edgesam_rt` is `edgesam-run`."""
+
+import sys
+
+from edgesam_rt.cli.entry import main
+
+sys.exit(main())

@@ -1,0 +1,15 @@
+"""Where the installed command begins: quick, so that Ctrl-C is quiet from the first moment."""
+
+from __future__ import annotations
+
+INTERRUPTED = 130
+
+
+def main() -> int:
+    """Run `edgesam-run`."""
+    try:
+        from edgesam_rt.cli.run import main as run
+
+        return run()
+    except KeyboardInterrupt:
+        return INTERRUPTED
