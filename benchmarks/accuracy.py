@@ -26,6 +26,7 @@ from edgesam_rt.types import U8
 
 DATA = Path("../shared/data")
 PHOTOS = "coco-val"
+SIDES = (512, 384)  # of the encoders that ship
 
 
 def contestant(bundle: str, side: int | None, threads: int) -> Contestant:
@@ -79,7 +80,10 @@ def add_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--data", type=Path, default=DATA, help="folder that holds coco-val")
     p.add_argument("--photos", type=int, metavar="N", help="only the first N, for a quick look")
     p.add_argument(
-        "--side", type=int, action="append", help="of the encoder, px; repeatable; default: 512"
+        "--side",
+        type=int,
+        action="append",
+        help="of the encoder, px; repeatable; default: 512, 384",
     )
     p.add_argument("--threads", type=int, default=1, help="of the engines; default: 1")
     p.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
@@ -91,7 +95,7 @@ def _run(args: argparse.Namespace) -> int:
     cv2.setNumThreads(args.threads)
     recorder = report.Recorder("accuracy", "benchmarks.accuracy", args)
     named = args.bundle or [bundles.DEFAULT]
-    opened = [contestant(name, side, args.threads) for side in args.side or [512] for name in named]
+    opened = [contestant(name, side, args.threads) for side in args.side or SIDES for name in named]
     recorder.finish(measure(opened, CocoFolder(args.data / PHOTOS, args.photos)))
     return 0
 

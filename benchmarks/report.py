@@ -58,7 +58,7 @@ class Recorder:
             more: what else to note of the environment.
         """
         self._case, self._path = case, args.json
-        self._command = " ".join(["python", "-m", module, *sys.argv[1:]])
+        self._command = " ".join(["python", "-m", module, *_without_output(sys.argv[1:])])
         self._environment = {**environment.collect(), **more}
         self._parameters = {k: _plain(v) for k, v in vars(args).items() if k != "json"}
         self._neighbours = environment.Neighbours()
@@ -71,6 +71,15 @@ class Recorder:
             write(made, self._path)
         sys.stdout.write(show([made]))
         return made
+
+
+def _without_output(words: Sequence[str]) -> list[str]:
+    """What was typed, but for `--json FILE`: it changes no figure."""
+    kept = list(words)
+    if "--json" in kept:
+        at = kept.index("--json")
+        del kept[at : at + 2]
+    return kept
 
 
 def _plain(value: object) -> object:

@@ -28,6 +28,7 @@ from edgesam_rt.bundle import DEFAULT, find
 from edgesam_rt.cameras.synthetic import SyntheticCamera
 from edgesam_rt.cli.exits import run_command
 from edgesam_rt.everything import grid
+from edgesam_rt.pipeline.metrics import peak_memory_mib
 from edgesam_rt.types import U8
 
 PROMPTS = (1, 16, 64, 256)
@@ -163,7 +164,7 @@ def measure_all(args: argparse.Namespace) -> dict[str, object]:
         figures["overhead"] = overhead(one, clock, args.repeats * 2)
         if args.chunks:
             figures["chunks"] = chunks(one, max(5, args.repeats // 10))
-    figures["peak_memory_mib"] = measure.peak_memory_mib()
+    figures["peak_memory_mib"] = peak_memory_mib()
     return figures
 
 

@@ -158,6 +158,7 @@ class Segmenter:
         Raises:
             ConfigError, CameraError, PipelineError: what went wrong, once.
         """
+        self._opened()
         spec = parse_source(source)
         facts = self._engines.bundle.manifest.everything
         plan = Plan(

@@ -129,13 +129,17 @@ def load(folder: Path) -> Bundle:
                 "Use the edgesam_rt release that belongs to the bundle, or build the bundle again."
             )
         manifest = msgspec.convert(raw, Manifest)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+    except (msgspec.ValidationError, msgspec.DecodeError, ValueError, RecursionError) as error:
         raise BundleError(
             f"bundle {folder}: {MANIFEST} is damaged: {error}. Install the bundle again."
         ) from error
+    if not any(entry.part == "encoder" for entry in manifest.engines):
+        raise BundleError(f"bundle {folder}: it has no encoder engine. Install the bundle again.")
     for entry in manifest.engines:
         if Path(entry.file).is_absolute() or ".." in Path(entry.file).parts:
-            raise BundleError(f"bundle {folder}: engine file {entry.file!r} lies outside of it.")
+            raise BundleError(
+                f"bundle {folder}: engine file {entry.file!r} lies outside of it. Install it again."
+            )
         _check_size(folder, entry)
     return Bundle(folder, manifest)
 

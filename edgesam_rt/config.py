@@ -34,7 +34,7 @@ def load_toml(path: Path, kind: type[T]) -> T:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text.") from error
+        raise ConfigError(f"{path}: cannot be read: not UTF-8 text.") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}.") from error
     return convert(raw, kind, str(path))

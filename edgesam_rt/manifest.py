@@ -13,6 +13,7 @@ import msgspec
 SCHEMA = 1
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Part = Literal["encoder", "decoder", "scorer", "mask_head"]
 Precision = Literal["int8", "fp16", "fp32"]
 
@@ -111,15 +112,21 @@ class DecoderFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     mask_threshold: float = 0.0
     mask_input_broadcasts: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse answers that are none of the M."""
+        answers = (self.clear_answer, *self.ambiguous_answers)
+        if not self.ambiguous_answers or not all(0 <= a < self.masks for a in answers):
+            raise ValueError(f"answers must be some of 0 to {self.masks - 1}, got {answers}")
+
 
 class EverythingFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Thresholds of everything mode that suit this decoder's scores (names are SAM's)."""
 
-    points_per_side: Positive = 32
-    pred_iou_thresh: float = 0.88
-    stability_score_thresh: float = 0.95
-    stability_score_offset: float = 1.0
-    box_nms_thresh: float = 0.7
+    points_per_side: Annotated[int, msgspec.Meta(ge=1, le=256)] = 32
+    pred_iou_thresh: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.88
+    stability_score_thresh: Share = 0.95
+    stability_score_offset: Annotated[float, msgspec.Meta(gt=0, le=100)] = 1.0
+    box_nms_thresh: Share = 0.7
 
 
 class SelfTestCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -129,11 +136,13 @@ class SelfTestCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         side: of the encoder.
         mask_counts: the known mask, COCO's compressed run lengths at picture size.
         embedding_distance: relative distance of the two pictures' embeddings, as accepted.
+        sketch: some values of each tensor of the first picture's embedding.
     """
 
     side: Positive
     mask_counts: str
     embedding_distance: float
+    sketch: dict[str, tuple[float, ...]]
 
 
 class SelfTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -143,12 +152,14 @@ class SelfTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         point: x, y in pixels of the first built-in picture.
         min_iou: of the answer with the known mask.
         min_distance_ratio: of the embeddings' distance to the accepted one.
+        min_cosine: of every tensor's sketch with the accepted one.
         cases: one per encoder side.
     """
 
     point: tuple[float, float]
     min_iou: float
     min_distance_ratio: float
+    min_cosine: float
     cases: tuple[SelfTestCase, ...]
 
 

@@ -14,7 +14,7 @@ from edgesam_rt.errors import PromptError, ShapeError
 from edgesam_rt.imaging import masks as mask_ops
 from edgesam_rt.imaging import rle as rle_ops
 from edgesam_rt.imaging.geometry import Fit
-from edgesam_rt.types import F32, I64, U8, AnyArray, Bool
+from edgesam_rt.types import F32, F64, I64, U8, AnyArray, Bool
 
 PADDING, BACKGROUND, FOREGROUND, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT = -1, 0, 1, 2, 3
 
@@ -75,7 +75,7 @@ class Prompt:
 
     def __post_init__(self) -> None:
         """Check and normalise the arrays."""
-        given = np.asarray(self.point_coords, np.float64).reshape(-1, 2)
+        given = _pairs(self.point_coords)
         if not (np.abs(given) < _FARTHEST).all():  # NaN is not less than anything
             raise PromptError(
                 f"prompt: coordinates must be finite numbers of pixels, got {given.tolist()}."
@@ -93,11 +93,7 @@ class Prompt:
         if len(coords) != len(labels):
             raise PromptError(f"prompt: {len(coords)} points but {len(labels)} labels.")
         self._check_box()
-        if self.mask_input is not None and np.ndim(self.mask_input) != 2:
-            raise PromptError(
-                "prompt: mask_input is (h, w) low-resolution logits of an earlier answer, "
-                f"got shape {np.shape(self.mask_input)}."
-            )
+        self._check_mask()
 
     def _check_box(self) -> None:
         labels, coords = self.point_labels, self.point_coords
@@ -111,6 +107,18 @@ class Prompt:
         if len(first) and not (coords[first[0]] < coords[last[0]]).all():
             box = ",".join(f"{v:g}" for v in (*coords[first[0]], *coords[last[0]]))
             raise PromptError(f"prompt: a box is x0,y0,x1,y1 with x0 < x1 and y0 < y1, got {box}.")
+
+    def _check_mask(self) -> None:
+        mask = self.mask_input
+        if mask is None:
+            return
+        if np.ndim(mask) != 2:
+            raise PromptError(
+                "prompt: mask_input is (h, w) low-resolution logits of an earlier answer, "
+                f"got shape {np.shape(mask)}."
+            )
+        if not np.isfinite(mask).all():
+            raise PromptError("prompt: mask_input has values that are not finite numbers.")
 
     @classmethod
     def point(cls, x: float, y: float, label: int = FOREGROUND) -> Prompt:
@@ -176,6 +184,19 @@ class Prompt:
                 box = ",".join(f"{v:g}" for v in coords[corner].ravel().tolist())
                 raise PromptError(f"prompt: box {box} lies outside the {w}x{h} picture.")
         return Prompt(clipped, labels, self.mask_input)
+
+
+def _pairs(coords: ArrayLike) -> F64:
+    """(P, 2) float64 of anything that looks like it."""
+    try:
+        given = np.asarray(coords, np.float64)
+    except (TypeError, ValueError):
+        given = np.zeros((0, 0))
+    if given.size == 0 and given.ndim == 1:
+        given = given.reshape(0, 2)
+    if given.ndim != 2 or given.shape[1] != 2:
+        raise PromptError(f"prompt: coordinates are (P, 2) numbers, x then y, got {coords!r}.")
+    return given
 
 
 _FARTHEST = 1e9  # px; anything beyond is a mistake, and would not fit into float32 exactly

@@ -7,16 +7,20 @@ and a known prompt its known mask, or the engine is refused.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 
 from edgesam_rt.bundle import Bundle
-from edgesam_rt.errors import BundleError, SelfTestError
+from edgesam_rt.errors import BundleError, ConfigError, SelfTestError, ShapeError
 from edgesam_rt.imaging import rle
 from edgesam_rt.manifest import SelfTestCase
 from edgesam_rt.records import Embedding, Prompt
 from edgesam_rt.segmenter import Decoder, Encoder
 from edgesam_rt.types import U8, Bool
 
+SKETCHED = 64  # values of each tensor that are compared
 PICTURE_HW = (240, 320)
 DISC_CENTRE_XY = (124, 112)
 DISC_RADIUS = 58
@@ -38,19 +42,39 @@ def pictures() -> tuple[U8, U8]:
 
 
 def embedding_distance(a: Embedding, b: Embedding) -> float:
-    """Relative distance of two embeddings: 0.0 if equal; the least over their tensors."""
+    """Relative distance of two embeddings, the least over their tensors.
+
+    0.0 if they are equal, and also if any value is not finite.
+    """
     distances = []
     for name, left in a.tensors.items():
         difference = np.linalg.norm(left.astype(np.float64) - b.tensors[name])
         distances.append(difference / (np.linalg.norm(left.astype(np.float64)) + 1e-9))
-    return float(min(distances))
+    return float(min(distances)) if np.isfinite(distances).all() else 0.0
 
 
-def answer(encoder: Encoder, decoder: Decoder, point: tuple[float, float]) -> tuple[Bool, float]:
-    """The mask of the test's prompt on the first picture, and the embeddings' distance."""
+def sketch(embedding: Embedding) -> dict[str, tuple[float, ...]]:
+    """SKETCHED values of every tensor, evenly spread over it, to four digits."""
+    out = {}
+    for name, values in embedding.tensors.items():
+        at = np.linspace(0, values.size - 1, SKETCHED).astype(np.int64)
+        out[name] = tuple(float(f"{v:.4g}") for v in values.ravel()[at])
+    return out
+
+
+class Answer(NamedTuple):
+    """What engines make of the built-in pictures and the test's prompt."""
+
+    mask: Bool
+    distance: float
+    sketch: dict[str, tuple[float, ...]]
+
+
+def answer(encoder: Encoder, decoder: Decoder, point: tuple[float, float]) -> Answer:
+    """Run the test's two pictures and its prompt, which is about the first."""
     first, second = (encoder.encode(p) for p in pictures())
     found = decoder.predict(first, [Prompt.point(*point)])
-    return found.masks[0], embedding_distance(first, second)
+    return Answer(found.masks[0], embedding_distance(first, second), sketch(first))
 
 
 def run(bundle: Bundle, encoder: Encoder, decoder: Decoder) -> None:
@@ -64,11 +88,17 @@ def run(bundle: Bundle, encoder: Encoder, decoder: Decoder) -> None:
     case = next((c for c in test.cases if c.side == encoder.side), None)
     if case is None:
         raise BundleError(f"bundle {bundle.folder}: no self-test for side {encoder.side}.")
-    mask, distance = answer(encoder, decoder, test.point)
-    _judge(bundle, case, mask, distance)
+    try:
+        known = rle.from_runs(rle.decompress(case.mask_counts), PICTURE_HW)
+        given = answer(encoder, decoder, test.point)
+    except (ConfigError, ShapeError) as error:
+        raise BundleError(
+            f"bundle {bundle.folder}: its self-test is damaged: {error} Install the bundle again."
+        ) from error
+    _judge(bundle, case, given, known)
 
 
-def _judge(bundle: Bundle, case: SelfTestCase, mask: Bool, distance: float) -> None:
+def _judge(bundle: Bundle, case: SelfTestCase, given: Answer, known: Bool) -> None:
     test = bundle.manifest.self_test
     where = f"bundle {bundle.label}, side {case.side}"
     advice = (
@@ -76,16 +106,30 @@ def _judge(bundle: Bundle, case: SelfTestCase, mask: Bool, distance: float) -> N
         "(--backend) or update the runtime library, and report it."
     )
     least = test.min_distance_ratio * case.embedding_distance
-    if not distance >= least:
+    if not given.distance >= least:
         raise SelfTestError(
             f"{where}: self-test failed: two different pictures give nearly the same embedding "
-            f"(distance {distance:.3g}, expected at least {least:.3g}). {advice}"
+            f"(distance {given.distance:.3g}, expected at least {least:.3g}). {advice}"
         )
-    known = rle.from_runs(rle.decompress(case.mask_counts), PICTURE_HW)
-    union = int((mask | known).sum())
-    iou = int((mask & known).sum()) / union if union else 0.0
+    for name, values in case.sketch.items():
+        cosine = _cosine(values, given.sketch.get(name, ()))
+        if not cosine >= test.min_cosine:
+            raise SelfTestError(
+                f"{where}: self-test failed: the encoder's output {name!r} is another than the "
+                f"accepted one (cosine {cosine:.3f}, expected at least {test.min_cosine:g}). "
+                f"{advice}"
+            )
+    union = int((given.mask | known).sum())
+    iou = int((given.mask & known).sum()) / union if union else 0.0
     if not iou >= test.min_iou:
         raise SelfTestError(
             f"{where}: self-test failed: the known prompt gives another mask (IoU {iou:.3f} with "
             f"the accepted one, expected at least {test.min_iou:g}). {advice}"
         )
+
+
+def _cosine(a: Sequence[float], b: Sequence[float]) -> float:
+    x, y = np.array(a), np.array(b)
+    if x.shape != y.shape:
+        return 0.0
+    return float(x @ y / (np.linalg.norm(x) * np.linalg.norm(y) + 1e-12))

@@ -81,8 +81,9 @@ class Backend(ABC):
                 expected = want if isinstance(want, int) else free.setdefault(want, got)
                 fits = fits and expected == got
             if not fits:
+                lengths = [f"{n}={free[n]}" if n in free else n for n in spec.shape]
                 raise ShapeError(
-                    f"{self.name}, input {name!r}: expected {_show(spec.shape)} {spec.dtype}, got "
+                    f"{self.name}, input {name!r}: expected {_show(lengths)} {spec.dtype}, got "
                     f"{_show(array.shape)} {array.dtype} (layout {spec.layout or 'not stated'})."
                 )
 

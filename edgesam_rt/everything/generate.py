@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import msgspec
 import numpy as np
 
-from edgesam_rt.errors import ConfigError
+from edgesam_rt.config import convert
 from edgesam_rt.everything import grid
 from edgesam_rt.imaging import masks as mask_ops
 from edgesam_rt.imaging.geometry import Fit
@@ -31,11 +31,7 @@ def with_options(facts: EverythingFacts, options: dict[str, float]) -> Everythin
     Raises:
         ConfigError: an option that does not exist, or a value out of range.
     """
-    raw = {**msgspec.structs.asdict(facts), **options}
-    try:
-        return msgspec.convert(raw, EverythingFacts)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"everything mode: {error}.") from error
+    return convert({**msgspec.structs.asdict(facts), **options}, EverythingFacts, "everything mode")
 
 
 def generate(decoder: Decoder, embedding: Embedding, facts: EverythingFacts) -> MaskSet:

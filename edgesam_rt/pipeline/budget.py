@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from edgesam_rt.pipeline.ladder import Ladder
 
 _SMOOTHING = 0.2  # weight of the newest cost in the running estimate
-_RECENT = 30  # frames whose shortest wait counts as what cannot be avoided
+_RECENT = 30  # frames whose shortest wait counts as what cannot be avoided,
+_ENOUGH = 10  # once there were so many
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ class Budget:
             step = self._ladder.step
             cost = self._cost_ms.get(step, 0.0)
             self._waits_ms.append(age_ms)
-            shortest = min(self._waits_ms)
-        hopeful = self.budget_ms > 0 and shortest + cost <= self.budget_ms
+            unavoidable = min(self._waits_ms) if len(self._waits_ms) >= _ENOUGH else 0.0
+        hopeful = self.budget_ms > 0 and unavoidable + cost <= self.budget_ms
         return Verdict(self.may_drop and hopeful and age_ms + cost > self.budget_ms, step)
 
     def learn(self, cost_ms: float, age_ms: float, step: int, now_s: float) -> None:

@@ -13,7 +13,7 @@ class LadderRules:
         up_margin: share of the budget that results must stay under before quality rises.
         hold_s: how long they must.
         regret_s: a rise that is taken back within this time, or within the hold if that is longer,
-            doubles the hold; a fall after more than that halves it again.
+            doubles the hold; a fall after more than that sets it back.
         longest_hold_s: limit of the hold.
     """
 
@@ -71,4 +71,4 @@ class Ladder:
         if now_s - rose_at_s < max(rules.regret_s, self._hold_s):
             self._hold_s = min(self._hold_s * 2, rules.longest_hold_s)
         else:
-            self._hold_s = max(self._hold_s / 2, rules.hold_s)
+            self._hold_s = rules.hold_s

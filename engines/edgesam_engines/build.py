@@ -20,10 +20,7 @@ from edgesam_engines.families.table import open_family
 from edgesam_engines.quantize import to_qdq
 from edgesam_engines.recipe import Recipe
 from edgesam_rt import bundle as bundles
-from edgesam_rt.manifest import SCHEMA, EngineFile, Manifest, SelfTest, SelfTestCase
-
-SELF_TEST_MIN_IOU = 0.9
-SELF_TEST_MIN_DISTANCE_RATIO = 0.5
+from edgesam_rt.manifest import SCHEMA, EngineFile, Manifest, SelfTest
 
 LAYOUTS = {
     graph_edits.PIXELS: "nhwc",
@@ -65,7 +62,9 @@ def run(job: Job, progress: Progress) -> bundles.Bundle:
         manifest = _manifest(job.recipe, family, tuple(engines))
         pack.write_manifest(folder, manifest)
         progress("self-test: record known answers")
-        manifest = msgspec.structs.replace(manifest, self_test=_known_answers(folder, manifest))
+        manifest = msgspec.structs.replace(
+            manifest, self_test=verify.known_answers(bundles.load(folder))
+        )
         pack.write_manifest(folder, manifest)
         progress("verify against the float model")
         report = verify.against_float(
@@ -125,7 +124,7 @@ def _decoders(
 
 
 def _manifest(recipe: Recipe, family: Family, engines: tuple[EngineFile, ...]) -> Manifest:
-    untested = SelfTest(point=(0, 0), min_iou=0.0, min_distance_ratio=0.0, cases=())
+    untested = SelfTest(point=(0, 0), min_iou=0, min_distance_ratio=0, min_cosine=0, cases=())
     return Manifest(
         schema=SCHEMA,
         name=recipe.name,
@@ -144,17 +143,4 @@ def _manifest(recipe: Recipe, family: Family, engines: tuple[EngineFile, ...]) -
             "python": platform.python_version(),
             **{name: version(name) for name in ("torch", "onnx", "onnxruntime", "numpy")},
         },
-    )
-
-
-def _known_answers(folder: Path, manifest: Manifest) -> SelfTest:
-    point, cases = verify.known_answers(bundles.load(folder))
-    return SelfTest(
-        point=point,
-        min_iou=SELF_TEST_MIN_IOU,
-        min_distance_ratio=SELF_TEST_MIN_DISTANCE_RATIO,
-        cases=tuple(
-            SelfTestCase(side=side, mask_counts=counts, embedding_distance=distance)
-            for side, (counts, distance) in cases.items()
-        ),
     )

@@ -41,8 +41,8 @@ def photos(folder: Path) -> list[Path]:
 
 def spread(found: Sequence[Path], count: int) -> list[Path]:
     """Return `count` of them, evenly spread over the list."""
-    step = max(1, len(found) // count)
-    return list(found[::step][:count])
+    count = min(count, len(found))
+    return [found[i * len(found) // count] for i in range(count)]
 
 
 def pictures(paths: Iterable[Path], side: int, preprocess: Preprocess) -> Iterator[U8]:

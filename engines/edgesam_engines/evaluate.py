@@ -123,7 +123,7 @@ def _run(args: argparse.Namespace) -> int:
         "accuracy-torch", "edgesam_engines.evaluate", args, torch=torch.__version__
     )
     opened: list[Contestant] = []
-    for side in args.side or [512]:
+    for side in args.side or accuracy.SIDES:
         opened.append(float_contestant(args.checkpoint, side))
         opened += [accuracy.contestant(name, side, args.threads) for name in args.bundle or []]
     photos = CocoFolder(args.data / accuracy.PHOTOS, args.photos)

@@ -29,7 +29,7 @@ def to_onnx(spec: GraphSpec) -> onnx.ModelProto:
         torch.onnx.export(
             spec.module,
             tuple(spec.inputs.values()),
-            buffer,  # type: ignore[arg-type]  # this exporter takes streams; its types do not say so
+            buffer,  # type: ignore[arg-type]  # it takes streams, its types do not say so
             input_names=names,
             output_names=list(spec.outputs),
             opset_version=OPSET,
@@ -37,8 +37,23 @@ def to_onnx(spec: GraphSpec) -> onnx.ModelProto:
             dynamo=False,
         )
     model = onnx.load_from_string(buffer.getvalue())
+    _name_output_axes(model, spec)
     onnx.checker.check_model(model)
     return model
+
+
+def _name_output_axes(model: onnx.ModelProto, spec: GraphSpec) -> None:
+    """Give every output axis its length, or the name of the free axis; the tracer makes names up."""
+    with torch.no_grad():
+        made = spec.module(*spec.inputs.values())
+    tensors = made if isinstance(made, tuple) else (made,)
+    for value, tensor in zip(model.graph.output, tensors, strict=True):
+        free = spec.free_axes.get(value.name, {})
+        for axis, dim in enumerate(value.type.tensor_type.shape.dim):
+            if axis in free:
+                dim.dim_param = free[axis]
+            else:
+                dim.dim_value = tensor.shape[axis]
 
 
 def simplify(model: onnx.ModelProto) -> onnx.ModelProto:

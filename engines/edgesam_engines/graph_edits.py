@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+from edgesam_rt.types import AnyArray
 
 PIXELS = "pixels_u8"
 
@@ -18,19 +21,14 @@ def fold_pads(model: onnx.ModelProto) -> None:
     """
     graph = model.graph
     values = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
-    pads = {n.output[0]: n for n in graph.node if n.op_type == "Pad"}
-    users: dict[str, int] = {}
-    for node in graph.node:
-        for name in node.input:
-            users[name] = users.get(name, 0) + 1
+    pads = {n.output[0]: n for n in graph.node if n.op_type == "Pad" and _is_zero_pad(n, values)}
+    users = Counter(name for node in graph.node for name in node.input)
+    users.update(output.name for output in graph.output)
     for node in list(graph.node):
         pad = pads.get(node.input[0]) if node.op_type == "Conv" else None
-        if pad is None or users[pad.output[0]] != 1 or pad.input[1] not in values:
+        if pad is None or users[pad.output[0]] != 1:
             continue
-        n, c, top, left, n_end, c_end, bottom, right = values[pad.input[1]].tolist()
-        constant = values[pad.input[2]] if len(pad.input) > 2 and pad.input[2] else np.zeros(())
-        if (n, c, n_end, c_end) != (0, 0, 0, 0) or constant.any():
-            continue
+        _, _, top, left, _, _, bottom, right = values[pad.input[1]].tolist()
         own = next((a for a in node.attribute if a.name == "pads"), None)
         before = list(own.ints) if own is not None else [0, 0, 0, 0]
         if own is not None:
@@ -39,6 +37,17 @@ def fold_pads(model: onnx.ModelProto) -> None:
         node.attribute.append(helper.make_attribute("pads", total))
         node.input[0] = pad.input[0]
         graph.node.remove(pad)
+
+
+def _is_zero_pad(pad: onnx.NodeProto, values: Mapping[str, AnyArray]) -> bool:
+    """Whether a Pad puts a known number of zeros around height and width, and does nothing else."""
+    mode = next((a.s for a in pad.attribute if a.name == "mode"), b"constant")
+    amounts = values.get(pad.input[1])
+    if mode != b"constant" or amounts is None or len(amounts) != 8:
+        return False
+    filled_with = pad.input[2] if len(pad.input) > 2 else ""
+    is_zero = not filled_with or (filled_with in values and not np.any(values[filled_with]))
+    return bool(is_zero and not np.any(amounts[[0, 1, 4, 5]]) and np.all(amounts >= 0))
 
 
 def take_uint8_pixels(model: onnx.ModelProto, view: Sequence[int], mean: float, std: float) -> None:

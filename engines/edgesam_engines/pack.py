@@ -76,6 +76,8 @@ def new_bundle(out: Path, *, replace: bool) -> Iterator[Path]:
     """
     if out.exists() and not replace:
         raise ConfigError(f"{out} exists. Give another --out, or --replace.")
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out} is a file, not a bundle's folder; it is not replaced.")
     if out.exists() and any(out.iterdir()) and not (out / MANIFEST).is_file():
         raise ConfigError(f"{out} is not a bundle; it is not replaced.")
     out.parent.mkdir(parents=True, exist_ok=True)

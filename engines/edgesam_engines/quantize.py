@@ -6,16 +6,18 @@ Every op between the convolutions is quantized too: a float op in the middle cos
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationMethod, QuantType
 from onnxruntime.quantization.calibrate import TensorData, TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
-from onnxruntime.quantization.registry import QDQRegistry
+from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
 from edgesam_engines.calibrate import Ranges
+
+_RESHAPING = {"Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 
 
 def to_qdq(
@@ -28,7 +30,7 @@ def to_qdq(
         ranges: of its activations, as `calibrate.activation_ranges` gives them.
         keep_float: tensors whose last operation stays in float.
     """
-    excluded = [n.name for n in model.graph.node if set(n.output) & set(keep_float)]
+    excluded = [name for tensor in keep_float for name in _last_operations(model, tensor)]
     data = {
         name: TensorData(lowest=np.float32(low), highest=np.float32(high))
         for name, (low, high) in ranges.items()
@@ -42,12 +44,22 @@ def to_qdq(
         tensors_range=TensorsData(CalibrationMethod.MinMax, data),
         nodes_to_quantize=[],
         nodes_to_exclude=excluded,
-        op_types_to_quantize=list(QDQRegistry),
+        op_types_to_quantize=sorted({*QDQRegistry, *QLinearOpsRegistry}),
         extra_options={},
     )
     quantizer.quantize_model()
     quantized: onnx.ModelProto = quantizer.model.model
     return quantized
+
+
+def _last_operations(model: onnx.ModelProto, tensor: str) -> Iterator[str]:
+    """Names of the operation that makes a tensor, and of those behind it that only reshape."""
+    makers = {output: node for node in model.graph.node for output in node.output}
+    while (node := makers.get(tensor)) is not None:
+        yield node.name
+        if node.op_type not in _RESHAPING:
+            return
+        tensor = node.input[0]
 
 
 def float_operations(model: onnx.ModelProto) -> dict[str, int]:

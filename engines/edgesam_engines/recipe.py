@@ -11,6 +11,7 @@ from edgesam_rt.config import load_toml
 from edgesam_rt.errors import ConfigError, unknown_name
 from edgesam_rt.manifest import EverythingFacts, Positive, Precision
 
+BUILT = ("int8", "fp32")
 RECIPES = Path(__file__).resolve().parent / "recipes"
 
 
@@ -65,6 +66,15 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     everything: EverythingFacts = EverythingFacts()
     keep_float: dict[str, str] = {}
     calibration: Calibration = Calibration()
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be built."""
+        if not self.sides or len(set(self.sides)) != len(self.sides):
+            raise ValueError(f"sides: expected some, each once, got {list(self.sides)}")
+        if self.precision not in BUILT:
+            raise ValueError(
+                f"precision: {', '.join(BUILT)} can be built for now, got {self.precision}"
+            )
 
 
 def names() -> list[str]:

@@ -19,36 +19,52 @@ from edgesam_rt import selftest
 from edgesam_rt.imaging import rle
 from edgesam_rt.imaging.files import read_image
 from edgesam_rt.imaging.geometry import to_encoder_input
+from edgesam_rt.manifest import SelfTest, SelfTestCase
 from edgesam_rt.records import Embedding, Prompt
 from edgesam_rt.segmenter import Decoder, Encoder, EngineOptions
 from edgesam_rt.types import U8, AnyArray
 
 BACKEND = "onnxruntime"
+SELF_TEST_MIN_IOU = 0.9
+SELF_TEST_MIN_DISTANCE_RATIO = 0.5
+SELF_TEST_MIN_COSINE = 0.9
 PROBES_PER_PHOTO = 5  # points on a small cross of the picture, and one box
 CHECKED_PHOTOS = 24
 
 
-def known_answers(
-    bundle: bundles.Bundle,
-) -> tuple[tuple[float, float], dict[int, tuple[str, float]]]:
-    """The self-test's point, and per side the mask it gives and the embeddings' distance.
+def known_answers(bundle: bundles.Bundle) -> SelfTest:
+    """What the finished engines answer to the self-test, to be compared with on every board.
 
     Raises:
         VerificationError: the engines do not find the built-in disc at all.
     """
     x, y = selftest.DISC_CENTRE_XY
     point = (x + 0.5, y + 0.5)
-    cases = {}
+    cases = []
     for side in bundle.sides(BACKEND):
         encoder, decoder = _open(bundle, side)
-        mask, distance = selftest.answer(encoder, decoder, point)
+        given = selftest.answer(encoder, decoder, point)
+        mask = given.mask
         yy, xx = np.mgrid[: mask.shape[0], : mask.shape[1]]
         truth = (xx - x) ** 2 + (yy - y) ** 2 <= selftest.DISC_RADIUS**2
         iou = (mask & truth).sum() / (mask | truth).sum()
         if iou < 0.5:
             raise VerificationError(f"side {side}: the built-in disc is not found (IoU {iou:.2f}).")
-        cases[side] = (rle.compress(rle.run_lengths(mask)), round(distance, 4))
-    return point, cases
+        cases.append(
+            SelfTestCase(
+                side=side,
+                mask_counts=rle.compress(rle.run_lengths(mask)),
+                embedding_distance=round(given.distance, 4),
+                sketch=given.sketch,
+            )
+        )
+    return SelfTest(
+        point=point,
+        min_iou=SELF_TEST_MIN_IOU,
+        min_distance_ratio=SELF_TEST_MIN_DISTANCE_RATIO,
+        min_cosine=SELF_TEST_MIN_COSINE,
+        cases=tuple(cases),
+    )
 
 
 def photos_for(folder: Path | None, recipe: Recipe) -> list[Path]:

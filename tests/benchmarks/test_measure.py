@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import environment, measure
+from benchmarks import environment
 from benchmarks.measure import engine_clock, interleave, series
 from edgesam_rt.backends.base import Backend, Feeds, Outputs
 from edgesam_rt.manifest import TensorSpec
@@ -69,7 +69,3 @@ def test_the_governor_is_read_where_there_is_one(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "scaling_governor").write_text("performance\n")
     assert environment.governor(tmp_path) == "performance"
-
-
-def test_memory_has_a_peak() -> None:
-    assert measure.peak_memory_mib() > 10

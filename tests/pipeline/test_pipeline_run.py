@@ -129,7 +129,7 @@ def test_a_live_frame_is_young_when_it_is_encoded(engines: EngineSet) -> None:
     sink = Recorder()
     task = SlowTask(POINT, 0.25)
     summary = run(engines, lambda: synthetic(40, live=True, fps=20.0), [sink], task).summary()
-    assert summary.stages["wait for encode"].p50_ms < 60, "older than one frame period and a bit"
+    assert summary.stages["wait"].p50_ms < 60, "older than one frame period and a bit"
 
 
 def test_a_slow_sink_loses_only_its_own_results_of_a_live_source(engines: EngineSet) -> None:
@@ -184,6 +184,9 @@ def test_a_silent_camera_does_not_keep_the_run_from_stopping(engines: EngineSet)
     pipeline = Pipeline(Plan(engines, lambda: camera, POINT, [Recorder().plan]))
     started = time.monotonic()
     with pipeline:
+        while pipeline.info is None:
+            time.sleep(0.01)
         time.sleep(0.2)
+        started = time.monotonic()
     assert time.monotonic() - started < 5
     assert camera.closed_in == "capture", "the thread that reads a device closes it"

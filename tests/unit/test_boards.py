@@ -212,7 +212,7 @@ def test_a_wrong_value_is_answered_with_its_key_and_what_was_expected(
 
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
-    assert "`name`" in message_for(tmp_path, "threads = 2")
+    assert re.search(r"missing .*\bname\b", message_for(tmp_path, "threads = 2"))
 
 
 @pytest.mark.parametrize("text", ["name = ", "name = 'a'\nname = 'b'", "{}", "name: a"])
@@ -221,7 +221,7 @@ def test_what_is_not_toml_is_said_with_its_place(tmp_path: Path, text: str) -> N
 
 
 def test_a_file_that_is_no_text_is_said(tmp_path: Path) -> None:
-    assert "cannot be read" in message_for(tmp_path, b"name = '\xff'")
+    assert "UTF-8" in message_for(tmp_path, b"name = '\xff'")
 
 
 def test_a_missing_file_is_said(tmp_path: Path) -> None:
