@@ -134,7 +134,7 @@ class Segmenter:
         self,
         source: str,
         *,
-        prompts: Sequence[Prompt] = (),
+        prompts: Prompt | Sequence[Prompt] = (),
         mode: str | None = None,
         budget_ms: float | None = None,
         max_frames: int | None = None,
@@ -147,7 +147,7 @@ class Segmenter:
 
         Args:
             source: as on the command line: a path, "v4l2:/dev/video0", "synthetic:?frames=50", …
-            prompts: asked of every frame, one per object.
+            prompts: asked of every frame: one, or a sequence with one per object.
             mode: "prompt" or "everything"; None: "prompt" if there are prompts.
             budget_ms: capture to result; None is the board's, 0 none.
             max_frames: stop after so many.
@@ -160,11 +160,12 @@ class Segmenter:
         """
         self._opened()
         spec = parse_source(source)
+        asked = (prompts,) if isinstance(prompts, Prompt) else tuple(prompts)
         facts = self._engines.bundle.manifest.everything
         plan = Plan(
             engines=self._engines,
             open_camera=lambda: open_camera(spec),
-            task=make_task(mode, Prompts(tuple(prompts)), STRATEGIES[0], facts),
+            task=make_task(mode, Prompts(asked), STRATEGIES[0], facts),
             budget_ms=self._engines.board.budget_ms if budget_ms is None else budget_ms,
             limits=Limits(max_frames=max_frames),
         )

@@ -22,6 +22,7 @@ from edgesam_rt.imaging.files import (
     no_such_file,
     read_image,
 )
+from edgesam_rt.paths import user_path
 from edgesam_rt.records import Frame
 
 log = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ def find_pictures(target: str) -> list[Path]:
     Raises:
         ConfigError: there is no such path, or no picture.
     """
-    path = Path(target).expanduser()
+    path = user_path(target)
     if is_pattern(target):
         found = [Path(name) for name in glob.glob(str(path), recursive=True)]  # noqa: PTH207
         pictures = [file for file in found if file.is_file()]

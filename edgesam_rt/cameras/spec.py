@@ -11,6 +11,7 @@ from edgesam_rt.cameras.options import read_options
 from edgesam_rt.cameras.table import SOURCES
 from edgesam_rt.errors import ConfigError, unknown_name
 from edgesam_rt.imaging.files import is_picture_name, no_such_file
+from edgesam_rt.paths import user_path
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9_-]*):")
 _QUERY = re.compile(r"\?([A-Za-z_]\w*=[^&?]*(?:&[A-Za-z_]\w*=[^&?]*)*)$")
@@ -78,7 +79,7 @@ def _split_options(text: str) -> tuple[str, dict[str, str]]:
 
 def _what_lies_at(target: str) -> tuple[str, str]:
     """Return the scheme that reads a path, and the path."""
-    path = Path(target).expanduser()
+    path = user_path(target)
     if _DEVICE.match(target):
         return "v4l2", target
     if is_pattern(target):
@@ -100,7 +101,7 @@ def _check_target(spec: SourceSpec) -> None:
     if kind == "files" and not is_pattern(spec.target):
         if not spec.target:
             raise ConfigError(f"source {spec.text!r}: needs a picture, a folder or a pattern.")
-        path = Path(spec.target).expanduser()
+        path = user_path(spec.target)
         if not _exists(str(path)):
             raise ConfigError(no_such_file(path))
 

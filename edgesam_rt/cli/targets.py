@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edgesam_rt.cameras.base import SourceSpec
 from edgesam_rt.errors import ConfigError
+from edgesam_rt.paths import user_path
 from edgesam_rt.sinks.spec import SinkSpec
 
 _SINKS = ("jsonl", "overlay")  # masks: has names of its own, and never a source's
@@ -24,7 +25,7 @@ def check_targets(source: SourceSpec, sinks: Sequence[SinkSpec]) -> None:
     for sink in sinks:
         if sink.scheme not in _SINKS or sink.target == _STDOUT:
             continue
-        path = Path(sink.target).expanduser().resolve()
+        path = user_path(sink.target).resolve()
         if path in read:
             raise ConfigError(
                 f"sink {sink.text!r}: would write over the source {source.text}. "
@@ -41,5 +42,5 @@ def _paths_read(source: SourceSpec) -> set[Path]:
     """The source's file or folder; of a single picture also its folder, where it has its name."""
     if source.scheme not in ("file", "images") or not source.target:
         return set()
-    path = Path(source.target).expanduser().resolve()
+    path = user_path(source.target).resolve()
     return {path, path.parent} if source.scheme == "images" and path.is_file() else {path}

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from edgesam_rt.errors import ConsumerGone, EdgeSamError
+from edgesam_rt.paths import user_path
 from edgesam_rt.records import Result
 from edgesam_rt.sinks import files
 from edgesam_rt.sinks.base import RunInfo
@@ -37,7 +38,7 @@ class JsonlSink:
             SinkError: the file cannot be opened.
         """
         self.name = f"jsonl:{target}"
-        self._path = Path(target).expanduser()
+        self._path = user_path(target)
         self._with_rle = with_rle
         self._lines = 0
         self._is_file = target != _STDOUT

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgesam_rt.paths import user_path
 from edgesam_rt.records import Result
 from edgesam_rt.sinks import files
 from edgesam_rt.sinks.base import RunInfo
@@ -33,7 +34,7 @@ class MasksSink:
     @classmethod
     def from_spec(cls, spec: SinkSpec, info: RunInfo) -> MasksSink:
         """Open it for a parsed spec."""
-        return cls(Path(spec.target).expanduser())
+        return cls(user_path(spec.target))
 
     def write(self, result: Result) -> None:
         """Write one file per object."""

@@ -10,6 +10,7 @@ from typing import Protocol
 from edgesam_rt.clock import CLOCK, Clock
 from edgesam_rt.drawing import overlay
 from edgesam_rt.errors import ConfigError
+from edgesam_rt.paths import user_path
 from edgesam_rt.records import Result
 from edgesam_rt.sinks import files
 from edgesam_rt.sinks.base import RunInfo
@@ -74,7 +75,7 @@ class OverlaySink:
     def from_spec(cls, spec: SinkSpec, info: RunInfo) -> OverlaySink:
         """Open it for a parsed spec; the option `fps` is the video's rate."""
         fps = spec.number("fps", 0.1, _MAX_FPS)
-        return cls(Path(spec.target).expanduser(), info, fps=fps)
+        return cls(user_path(spec.target), info, fps=fps)
 
     def write(self, result: Result) -> None:
         """Draw and write one result."""

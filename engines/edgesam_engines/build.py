@@ -20,6 +20,7 @@ from edgesam_engines.families.table import open_family
 from edgesam_engines.quantize import to_qdq
 from edgesam_engines.recipe import Recipe
 from edgesam_rt import bundle as bundles
+from edgesam_rt.errors import ConfigError
 from edgesam_rt.manifest import SCHEMA, EngineFile, Manifest, SelfTest
 
 LAYOUTS = {
@@ -100,7 +101,8 @@ def _encoders(
 ) -> list[EngineFile]:
     photos: list[Path] = []
     if job.recipe.precision == "int8":
-        assert job.calibration_folder is not None
+        if job.calibration_folder is None:
+            raise ConfigError("build: an INT8 bundle needs a folder of photos to calibrate on.")
         photos, _ = calibrate.chosen_photos(job.calibration_folder, job.recipe.calibration)
     made = []
     for side in job.recipe.sides:

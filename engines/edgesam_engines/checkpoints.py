@@ -60,5 +60,11 @@ def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], path: Path, f
             if names
         )
         raise CheckpointError(f"checkpoint {path}: not {family}: {found}.")
+    broken = sorted(k for k, v in weights.items() if not torch.isfinite(v).all())
+    if broken:
+        raise CheckpointError(
+            f"checkpoint {path}: {len(broken)} tensors have values that are not finite numbers "
+            f"({_first_few(broken)})."
+        )
     with torch.no_grad():
         model.load_state_dict(dict(weights), strict=False)

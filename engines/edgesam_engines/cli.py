@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edgesam_rt import bundle as bundles
 from edgesam_rt.cli.exits import run_command
-from edgesam_rt.errors import BackendMissing, ConfigError
+from edgesam_rt.errors import BackendMissing, BundleError, ConfigError
 
 DESCRIPTION = "Make, check and look at engine bundles: what crosses from a workstation to a board."
 
@@ -50,7 +50,12 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    rows = {name: bundles.load(folder) for name, folder in bundles.installed().items()}
+    rows = {}
+    for name, folder in bundles.installed().items():
+        try:
+            rows[name] = bundles.load(folder)
+        except BundleError as error:
+            _say(f"left out: {error}")
     if args.json:
         plain = {
             n: {"folder": str(b.folder), "version": b.manifest.version} for n, b in rows.items()

@@ -43,7 +43,7 @@ def to_onnx(spec: GraphSpec) -> onnx.ModelProto:
 
 
 def _name_output_axes(model: onnx.ModelProto, spec: GraphSpec) -> None:
-    """Give every output axis its length, or the name of the free axis; the tracer makes names up."""
+    """Give every output axis its length or its free axis's name; the tracer makes names up."""
     with torch.no_grad():
         made = spec.module(*spec.inputs.values())
     tensors = made if isinstance(made, tuple) else (made,)

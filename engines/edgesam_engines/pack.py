@@ -85,8 +85,15 @@ def new_bundle(out: Path, *, replace: bool) -> Iterator[Path]:
     folder.chmod(0o755)
     try:
         yield folder
-        if out.exists():
-            shutil.rmtree(out)
-        folder.rename(out)
+        _swap(folder, out)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _swap(folder: Path, out: Path) -> None:
+    """Put a finished folder in the place of an older one, which is never half gone."""
+    aside = folder.with_name(f"{folder.name}.old")
+    if out.exists():
+        out.rename(aside)
+    folder.rename(out)
+    shutil.rmtree(aside, ignore_errors=True)

@@ -20,9 +20,11 @@ from edgesam_engines.families.pocketsam_graphs import (
     ScorerGraph,
     embedding_names,
 )
+from edgesam_rt.errors import ConfigError
 from edgesam_rt.manifest import DecoderFacts, Part, Preprocess
 
 MASK_STRIDE = 4
+STRIDE = 32  # of the trunk's coarsest map
 EMBEDDING = embedding_names(Widths().layers)
 SCORER_EMBEDDING = EMBEDDING[:-1]
 
@@ -81,6 +83,10 @@ class PocketSamFamily:
     def encoder_graph(self, model: nn.Module, side: int, *, for_int8: bool) -> GraphSpec:
         """The encoder: float input, plain NCHW or packed for integer kernels."""
         assert isinstance(model, PocketSAM)
+        if side < STRIDE or side % STRIDE:
+            raise ConfigError(
+                f"encoder side {side}: PocketSAM takes positive multiples of {STRIDE}."
+            )
         shape = (6 * PACK, side, side // (2 * PACK)) if for_int8 else (3, side, side)
         module = PackedEncoder(model.encoder) if for_int8 else PlainEncoder(model.encoder)
         return GraphSpec(

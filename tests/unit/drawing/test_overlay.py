@@ -78,7 +78,7 @@ def test_points_and_boxes_of_the_prompt_are_drawn() -> None:
 @pytest.mark.parametrize("image_hw", [(1, 1), (1, 3000), (3000, 1), (2, 2), (9, 200), (200, 9)])
 def test_pictures_of_odd_shapes_are_drawn(image_hw: tuple[int, int]) -> None:
     h, w = image_hw
-    prompts = (Prompt.point(w / 2, h / 2), Prompt.box(-9e9, -9e9, 9e9, 9e9))
+    prompts = (Prompt.point(w / 2, h / 2), Prompt.box(-9e8, -9e8, 9e8, 9e8))
     result = make_result(image_hw=image_hw, boxes=((0, 0, w, h), (0, 0, w, h)), prompts=prompts)
     drawn = overlay.draw(result, fps=25.0)
     assert drawn.shape == (h + strip.height(result), w, 3)
