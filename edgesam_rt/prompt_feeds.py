@@ -10,7 +10,7 @@ import numpy as np
 from edgesam_rt.errors import PromptError, ShapeError
 from edgesam_rt.imaging.geometry import Fit
 from edgesam_rt.manifest import DecoderFacts
-from edgesam_rt.records import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, FOREGROUND, PADDING, Prompt
+from edgesam_rt.records import BOX_TOP_LEFT, FOREGROUND, PADDING, Prompt
 from edgesam_rt.types import F32, I64, Bool
 
 
@@ -55,7 +55,7 @@ def low_res_hw(fit: Fit, facts: DecoderFacts) -> tuple[int, int]:
 
 
 def from_prompts(prompts: Sequence[Prompt], fit: Fit, facts: DecoderFacts) -> PromptBatch:
-    """Pack prompts in image pixels; boxes come last in their row, padding between.
+    """Pack prompts in image pixels: in a row first points, then the box, then padding.
 
     Raises:
         PromptError: a prompt means nothing on this picture, or has more points than the decoder
@@ -76,11 +76,11 @@ def from_prompts(prompts: Sequence[Prompt], fit: Fit, facts: DecoderFacts) -> Pr
     coords = np.zeros((len(placed), longest, 2), np.float32)
     labels = np.full((len(placed), longest), PADDING, np.float32)
     for row, prompt in enumerate(placed):
-        corner = np.isin(prompt.point_labels, (BOX_TOP_LEFT, BOX_BOTTOM_RIGHT))
-        order = np.concatenate([np.flatnonzero(~corner), np.flatnonzero(corner)])
-        n = len(order)
-        coords[row, :n] = to_decoder_frame(prompt.point_coords[order], fit, facts)
+        n = len(prompt.point_labels)
+        order = np.argsort(prompt.point_labels >= BOX_TOP_LEFT, kind="stable")
+        coords[row, :n] = prompt.point_coords[order]
         labels[row, :n] = prompt.point_labels[order]
+    coords = to_decoder_frame(coords, fit, facts)
     mask_input, has_mask = _mask_inputs(placed, low_res_hw(fit, facts), facts)
     ambiguous = np.array([p.is_ambiguous for p in placed], np.bool_)
     return PromptBatch(coords, labels, mask_input, has_mask, ambiguous)

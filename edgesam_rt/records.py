@@ -165,25 +165,31 @@ class Prompt:
             PromptError: a point or a whole box lies outside, or nothing names an object.
         """
         h, w = image_hw
-        coords, labels = self.point_coords, self.point_labels
-        if not np.isin(labels, (FOREGROUND, BOX_TOP_LEFT)).any() and self.mask_input is None:
+        labels = self.point_labels.tolist()  # a handful of values: plain numbers beat arrays
+        if FOREGROUND not in labels and BOX_TOP_LEFT not in labels and self.mask_input is None:
             raise PromptError(
                 "prompt: needs a foreground point, a box or a mask; "
                 "background points alone name no object."
             )
-        corner = np.isin(labels, (BOX_TOP_LEFT, BOX_BOTTOM_RIGHT))
-        limit = np.array([w, h], np.float32)
-        outside = ~corner & ((coords < 0) | (coords > limit)).any(1)
-        if outside.any():
-            x, y = coords[outside][0].tolist()
-            raise PromptError(f"prompt: point {x:g},{y:g} lies outside the {w}x{h} picture.")
-        clipped = np.where(corner[:, None], coords.clip(0, limit), coords)
-        if corner.any():
-            size = clipped[labels == BOX_BOTTOM_RIGHT][0] - clipped[labels == BOX_TOP_LEFT][0]
-            if not (size > 0).all():
-                box = ",".join(f"{v:g}" for v in coords[corner].ravel().tolist())
-                raise PromptError(f"prompt: box {box} lies outside the {w}x{h} picture.")
-        return Prompt(clipped, labels, self.mask_input)
+        for (x, y), label in zip(self.point_coords.tolist(), labels, strict=True):
+            if label < BOX_TOP_LEFT and not (0 <= x <= w and 0 <= y <= h):
+                raise PromptError(f"prompt: point {x:g},{y:g} lies outside the {w}x{h} picture.")
+        return self._clipped(w, h) if BOX_TOP_LEFT in labels else self
+
+    def _clipped(self, w: int, h: int) -> Prompt:
+        """The prompt with its box cut to a picture of w x h."""
+        corner = self.point_labels >= BOX_TOP_LEFT
+        box = self.point_coords[corner]
+        clipped = box.clip(0, np.array([w, h], np.float32))
+        size = clipped[1] - clipped[0]
+        if not (np.abs(size) > 0).all():
+            text = ",".join(f"{v:g}" for v in box.ravel().tolist())
+            raise PromptError(f"prompt: box {text} lies outside the {w}x{h} picture.")
+        if (clipped == box).all():
+            return self
+        coords = self.point_coords.copy()
+        coords[corner] = clipped
+        return Prompt(coords, self.point_labels, self.mask_input)
 
 
 def _pairs(coords: ArrayLike) -> F64:

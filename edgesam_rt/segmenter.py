@@ -15,7 +15,7 @@ from edgesam_rt.errors import ConfigError
 from edgesam_rt.imaging.geometry import Fit, to_encoder_input
 from edgesam_rt.manifest import DecoderFacts, Part
 from edgesam_rt.prompt_feeds import PromptBatch, from_prompts, low_res_hw
-from edgesam_rt.records import Embedding, MaskSet, Prompt, check_image
+from edgesam_rt.records import FOREGROUND, Embedding, MaskSet, Prompt, check_image
 from edgesam_rt.types import F32, I64, U8, AnyArray
 
 # Prompts per engine call: enough to share what is read once per call, few enough to stay in the
@@ -206,9 +206,9 @@ class Decoder:
 
 def anchor(prompt: Prompt) -> F32:
     """(2,) one point that stands for a prompt, px: its first foreground point or its middle."""
-    named = prompt.point_coords[prompt.point_labels == 1]
-    if len(named):
-        first: F32 = named[0]
+    labels = prompt.point_labels.tolist()
+    if FOREGROUND in labels:
+        first: F32 = prompt.point_coords[labels.index(FOREGROUND)]
         return first
     if len(prompt.point_coords):
         return np.asarray(prompt.point_coords.mean(0), np.float32)

@@ -48,7 +48,8 @@ class Fit:
 def to_encoder_input(pixels: U8, fit: Fit, pad_value: int, out: U8 | None = None) -> U8:
     """Resize and pad a picture into the encoder's square.
 
-    Shrinking averages areas (no aliasing), growing is bilinear.
+    Shrinking to less than half averages areas (no aliasing); anything else is bilinear, which then
+    looks at nearly every pixel and is five times as fast.
 
     Args:
         pixels: (H, W, 3) uint8, of `fit.image_hw`.
@@ -69,7 +70,7 @@ def to_encoder_input(pixels: U8, fit: Fit, pad_value: int, out: U8 | None = None
     if (sh, sw) == (h, w):
         out[:sh, :sw] = pixels
     else:
-        shrinks = sh < h or sw < w
-        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        shrinks_much = max(h, w) > 2 * fit.side
+        how = cv2.INTER_AREA if shrinks_much else cv2.INTER_LINEAR
         out[:sh, :sw] = cv2.resize(pixels, (sw, sh), interpolation=how)
     return out
