@@ -197,7 +197,7 @@ class TestBadFiles:
             read_image("/dev/zero")
 
     def test_a_name_with_a_zero_byte_is_refused(self) -> None:
-        with pytest.raises(ImageError, match="null byte"):
+        with pytest.raises(ImageError, match=r"null (byte|character)"):
             read_image("a\0b.png")
 
     def test_an_empty_file_is_said_so(self, tmp_path: Path) -> None:
