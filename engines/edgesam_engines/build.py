@@ -102,7 +102,7 @@ def _encoders(
     photos: list[Path] = []
     if job.recipe.precision == "int8":
         if job.calibration_folder is None:
-            raise ConfigError("build: an INT8 bundle needs a calibration folder with some dozen photos.")
+            raise ConfigError("build: an INT8 bundle needs a calibration folder of some photos.")
         photos, _ = calibrate.chosen_photos(job.calibration_folder, job.recipe.calibration)
     made = []
     for side in job.recipe.sides:
