@@ -98,3 +98,23 @@ def take_uint8_pixels(model: onnx.ModelProto, view: Sequence[int], mean: float, 
     graph.initializer.extend(new)
     graph.input.remove(old)
     graph.input.append(helper.make_tensor_value_info(PIXELS, TensorProto.UINT8, [1, side, side, 3]))
+    sort_nodes(model)
+
+
+def sort_nodes(model: onnx.ModelProto) -> None:
+    """Put every node behind those it needs, in place, as ONNX wants it; else the order stays."""
+    graph = model.graph
+    made = {name for node in graph.node for name in node.output}
+    waiting, ready, done = list(graph.node), [], set[str]()
+    while waiting:
+        later = []
+        for node in waiting:
+            if all(name in done or name not in made for name in node.input):
+                ready.append(node)
+                done.update(node.output)
+            else:
+                later.append(node)
+        waiting = later
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in ready]
+    del graph.node[:]
+    graph.node.extend(copies)

@@ -48,6 +48,7 @@ def write_engine(
 ) -> EngineFile:
     """Write an ONNX engine into a bundle folder and describe it."""
     path = folder / (f"{part}-{side}.onnx" if side else f"{part}.onnx")
+    onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString(deterministic=True))
     return EngineFile(
         part=part,
