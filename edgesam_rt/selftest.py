@@ -7,10 +7,10 @@ and a known prompt its known mask, or the engine is refused.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from edgesam_rt.bundle import Bundle
 from edgesam_rt.errors import BundleError, ConfigError, SelfTestError, ShapeError
@@ -112,11 +112,11 @@ def _judge(bundle: Bundle, case: SelfTestCase, given: Answer, known: Bool) -> No
             f"(distance {given.distance:.3g}, expected at least {least:.3g}). {advice}"
         )
     for name, values in case.sketch.items():
-        cosine = _cosine(values, given.sketch.get(name, ()))
-        if not cosine >= test.min_cosine:
+        likeness = cosine(values, given.sketch.get(name, ()))
+        if not likeness >= test.min_cosine:
             raise SelfTestError(
                 f"{where}: self-test failed: the encoder's output {name!r} is another than the "
-                f"accepted one (cosine {cosine:.3f}, expected at least {test.min_cosine:g}). "
+                f"accepted one (cosine {likeness:.3f}, expected at least {test.min_cosine:g}). "
                 f"{advice}"
             )
     union = int((given.mask | known).sum())
@@ -128,8 +128,9 @@ def _judge(bundle: Bundle, case: SelfTestCase, given: Answer, known: Bool) -> No
         )
 
 
-def _cosine(a: Sequence[float], b: Sequence[float]) -> float:
-    x, y = np.array(a), np.array(b)
+def cosine(a: ArrayLike, b: ArrayLike) -> float:
+    """Cosine of two tensors or lists of values, in float64; 0.0 if their lengths differ."""
+    x, y = (np.asarray(values, np.float64).ravel() for values in (a, b))
     if x.shape != y.shape:
         return 0.0
     return float(x @ y / (np.linalg.norm(x) * np.linalg.norm(y) + 1e-12))

@@ -22,7 +22,7 @@ from edgesam_rt.imaging.geometry import to_encoder_input
 from edgesam_rt.manifest import SelfTest, SelfTestCase
 from edgesam_rt.records import Embedding, Prompt
 from edgesam_rt.segmenter import Decoder, Encoder, EngineOptions
-from edgesam_rt.types import U8, AnyArray
+from edgesam_rt.types import U8
 
 BACKEND = "onnxruntime"
 SELF_TEST_MIN_IOU = 0.9
@@ -117,7 +117,7 @@ def _compare_side(
         made = encoder.encode(pixels)
         reference = _reference_embedding(spec.module, spec.outputs, made, pixels, family)
         for name, values in reference.tensors.items():
-            cosines[name].append(_cosine(values, made.tensors[name]))
+            cosines[name].append(selftest.cosine(values, made.tensors[name]))
         prompts = _probes(pixels)
         got, want = decoder.predict(made, prompts), decoder.predict(reference, prompts)
         for a, b in zip(got.each_mask(), want.each_mask(), strict=True):
@@ -149,11 +149,6 @@ def _probes(pixels: U8) -> list[Prompt]:
     spots = [(0.5, 0.5), (0.3, 0.4), (0.7, 0.6), (0.5, 0.75)]
     points = [Prompt.point(w * x, h * y) for x, y in spots]
     return [*points, Prompt.box(w * 0.2, h * 0.2, w * 0.8, h * 0.8)][:PROBES_PER_PHOTO]
-
-
-def _cosine(a: AnyArray, b: AnyArray) -> float:
-    x, y = a.ravel().astype(np.float64), b.ravel().astype(np.float64)
-    return float(x @ y / (np.linalg.norm(x) * np.linalg.norm(y) + 1e-12))
 
 
 def _open(bundle: bundles.Bundle, side: int) -> tuple[Encoder, Decoder]:
