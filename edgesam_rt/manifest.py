@@ -97,6 +97,9 @@ class DecoderFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         score_kind: what `iou_predictions` estimates.
         mask_threshold: cut in logits.
         mask_input_broadcasts: whether one `mask_input` row may serve all prompts without a mask.
+        second_look: answers to an ambiguous prompt whose first score is at most this much below the
+            best are all made, and the mask head's own scores choose among them; None where the mask
+            head gives no scores.
     """
 
     masks: Positive
@@ -111,6 +114,7 @@ class DecoderFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     padding_point: bool = False
     mask_threshold: float = 0.0
     mask_input_broadcasts: bool = False
+    second_look: Share | None = None
 
     def __post_init__(self) -> None:
         """Refuse answers that are none of the M."""

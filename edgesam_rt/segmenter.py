@@ -88,6 +88,13 @@ class Scored(NamedTuple):
     logits: F32 | None  # (N, M, h, w) where the decoder makes masks at once
 
 
+class Made(NamedTuple):
+    """K masks that were made, and what they are worth."""
+
+    logits: F32  # (K, h, w) low resolution, unbounded
+    predicted_iou: F32  # (K,) the mask head's judgement where it has one, else the first score
+
+
 class Decoder:
     """The decoder of a bundle. One thread opens, uses and closes it.
 
@@ -112,9 +119,9 @@ class Decoder:
 
         def joined(parts: Sequence[F32 | None]) -> F32 | None:
             found = [p for p in parts if p is not None]
-            return np.concatenate(found) if found else None
+            return _joined(found) if found else None
 
-        iou = np.concatenate([s.predicted_iou for s in outputs])
+        iou = _joined([s.predicted_iou for s in outputs])
         return Scored(iou, joined([s.tokens for s in outputs]), joined([s.logits for s in outputs]))
 
     def _score(self, embedding: Embedding, batch: PromptBatch) -> Scored:
@@ -123,7 +130,7 @@ class Decoder:
 
     def masks(
         self, embedding: Embedding, batch: PromptBatch, scored: Scored, rows: I64, answers: I64
-    ) -> F32:
+    ) -> Made:
         """Make chosen masks.
 
         Args:
@@ -132,12 +139,10 @@ class Decoder:
             scored: their scores.
             rows: (K,) which prompt.
             answers: (K,) which of its answers, 0 to M - 1.
-
-        Returns:
-            (K, h, w) low-resolution logits, unbounded.
         """
+        first = scored.predicted_iou[rows, answers]
         if scored.logits is not None:
-            return scored.logits[rows, answers]
+            return Made(scored.logits[rows, answers], first)
         assert self._head is not None
         assert scored.tokens is not None
         tokens, asked = scored.tokens[rows, answers], batch[rows]
@@ -145,15 +150,26 @@ class Decoder:
             self._head.run(_feeds(self._head, embedding, asked[at], mask_tokens=tokens[at]))
             for at in _slices(len(rows), MASK_CHUNK)
         ]
-        if len(made) == 1:
-            return made[0]["low_res_masks"][:, 0]
-        return np.concatenate([out["low_res_masks"][:, 0] for out in made])
+        logits = _joined([out["low_res_masks"] for out in made])[:, 0]
+        if "iou_predictions" not in self._head.outputs:
+            return Made(logits, first)
+        return Made(logits, _joined([out["iou_predictions"] for out in made])[:, 0])
 
-    def best_answers(self, scored: Scored, batch: PromptBatch) -> I64:
-        """Which answer to give to each prompt, (N,): the best-scored one if it is ambiguous."""
+    def candidates(self, scored: Scored, batch: PromptBatch) -> tuple[I64, I64]:
+        """Which answers to make for which prompt, (K,) rows and (K,) answers, by rising row.
+
+        One per prompt: to an ambiguous one the best-scored; and with it, where the mask head takes
+        a second look, those that are nearly as good.
+        """
         choices = np.array(self.facts.ambiguous_answers)
-        best = choices[scored.predicted_iou[:, choices].argmax(1)]
-        return np.where(batch.ambiguous, best, self.facts.clear_answer).astype(np.int64)
+        scores = scored.predicted_iou[:, choices]
+        near = scores >= scores.max(1, keepdims=True) - (self.facts.second_look or 0.0)
+        if self.facts.second_look is None:  # one of them, even if two score the same
+            near = np.arange(len(choices)) == scores.argmax(1)[:, None]
+        wanted = np.zeros(scored.predicted_iou.shape, np.bool_)
+        wanted[:, choices] = near & batch.ambiguous[:, None]
+        wanted[~batch.ambiguous, self.facts.clear_answer] = True
+        return np.nonzero(wanted)
 
     def predict(
         self, embedding: Embedding, prompts: Sequence[Prompt], *, multimask_output: bool = False
@@ -180,10 +196,14 @@ class Decoder:
         if multimask_output:
             rows, answers = np.repeat(np.arange(n), m), np.tile(np.arange(m), n)
         else:
-            rows, answers = np.arange(n), self.best_answers(scored, batch)
+            rows, answers = self.candidates(scored, batch)
+        made = self.masks(embedding, batch, scored, rows, answers)
+        if len(rows) > n and not multimask_output:
+            best = _best_of_each(rows, made.predicted_iou)
+            rows, made = rows[best], Made(made.logits[best], made.predicted_iou[best])
         return MaskSet(
-            self.masks(embedding, batch, scored, rows, answers),
-            scored.predicted_iou[rows, answers],
+            made.logits,
+            made.predicted_iou,
             embedding.fit,
             self.facts.mask_threshold,
             np.stack([anchor(p) for p in prompts])[rows],
@@ -213,6 +233,19 @@ def anchor(prompt: Prompt) -> F32:
     if len(prompt.point_coords):
         return np.asarray(prompt.point_coords.mean(0), np.float32)
     return np.zeros(2, np.float32)
+
+
+def _best_of_each(rows: I64, scores: F32) -> I64:
+    """Position of the best score of every row, (N,); rows (K,) rise and each occurs."""
+    order = np.lexsort((-scores, rows))
+    _, firsts = np.unique(rows[order], return_index=True)
+    best: I64 = order[firsts]
+    return best
+
+
+def _joined(parts: Sequence[F32]) -> F32:
+    """One array of all rows; the only part itself, not a copy."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _slices(n: int, size: int) -> Iterator[slice]:

@@ -19,7 +19,7 @@ from edgesam_rt.imaging.geometry import Fit
 from edgesam_rt.manifest import EverythingFacts
 from edgesam_rt.prompt_feeds import PromptBatch, from_points
 from edgesam_rt.records import Embedding, MaskSet
-from edgesam_rt.segmenter import Decoder, Scored
+from edgesam_rt.segmenter import Decoder, Made, Scored
 from edgesam_rt.types import F32, I64, Bool
 
 MASKS_AT_ONCE = 64  # low-resolution masks held while they are filtered: 64 KiB each at side 512
@@ -51,19 +51,22 @@ def generate(decoder: Decoder, embedding: Embedding, facts: EverythingFacts) -> 
     rows, answers = _promising(scored, decoder.facts.ambiguous_answers, facts.pred_iou_thresh)
     threshold = decoder.facts.mask_threshold
 
-    boxes, stability = [np.zeros((0, 4), np.float32)], [np.zeros(0, np.float32)]
-    for logits in _made(decoder, embedding, batch, scored, rows, answers):
-        seen = inside_picture(logits, embedding.fit)
+    boxes, nothing = [np.zeros((0, 4), np.float32)], np.zeros(0, np.float32)
+    stabilities, ious = [nothing], [nothing]
+    for made in _made(decoder, embedding, batch, scored, rows, answers):
+        seen = inside_picture(made.logits, embedding.fit)
         boxes.append(low_res_boxes(seen, threshold))
-        stability.append(mask_ops.stability_scores(seen, threshold, facts.stability_score_offset))
-    all_boxes, all_stability = np.concatenate(boxes), np.concatenate(stability)
+        stabilities.append(mask_ops.stability_scores(seen, threshold, facts.stability_score_offset))
+        ious.append(made.predicted_iou)
+    all_boxes, all_stability = np.concatenate(boxes), np.concatenate(stabilities)
+    iou = np.concatenate(ious)
     has_area = (all_boxes[:, 2:] > all_boxes[:, :2]).all(1)
-    stable = np.flatnonzero((all_stability >= facts.stability_score_thresh) & has_area)
-    iou = scored.predicted_iou[rows, answers]
+    good = (iou > facts.pred_iou_thresh) & (all_stability >= facts.stability_score_thresh)
+    stable = np.flatnonzero(good & has_area)
     kept = stable[mask_ops.nms(all_boxes[stable], iou[stable], facts.box_nms_thresh)]
     if not len(kept):
         return decoder.nothing(embedding)
-    again = list(_made(decoder, embedding, batch, scored, rows[kept], answers[kept]))
+    again = [m.logits for m in _made(decoder, embedding, batch, scored, rows[kept], answers[kept])]
     return MaskSet(
         np.concatenate(again),
         iou[kept],
@@ -106,7 +109,7 @@ def _made(
     scored: Scored,
     rows: I64,
     answers: I64,
-) -> Iterator[F32]:
+) -> Iterator[Made]:
     for at in range(0, len(rows), MASKS_AT_ONCE):
         part = slice(at, at + MASKS_AT_ONCE)
         yield decoder.masks(embedding, batch, scored, rows[part], answers[part])

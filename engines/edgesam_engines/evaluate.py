@@ -32,13 +32,13 @@ from edgesam_rt.records import MaskSet, Prompt
 from edgesam_rt.types import F32, I64, U8
 
 if TYPE_CHECKING:
-    from benchmarks.protocols import Contestant
+    from edgesam_rt.bench.protocols import Contestant
 
 FAMILY = "pocketsam"
 
 
 class TorchPredictor:
-    """A float model that looks at photos and answers prompts; see `benchmarks.protocols`."""
+    """A float model that looks at photos and answers prompts; see `edgesam_rt.bench.protocols`."""
 
     def __init__(self, family: Family, model: PocketSAM, side: int) -> None:
         self._family, self._model, self._side = family, model, side
@@ -65,11 +65,12 @@ class TorchPredictor:
         batch = from_prompts(prompts, fit, facts)
         with torch.inference_mode():
             made = self._model.decode(embedding, _tensors(batch))
+            first = torch.sigmoid(self._model.scorer(embedding, _tensors(batch))[0][0]).numpy()
         logits, iou = made[0][0].numpy(), torch.sigmoid(made[1][0]).numpy()
         n, m = iou.shape
         chosen = np.tile(np.arange(m), (n, 1))
         if not multimask_output:
-            chosen = _best(iou, batch, facts)[:, None]
+            chosen = _best(first, iou, batch, facts)[:, None]
         return [
             MaskSet(logits[i][chosen[i]], iou[i][chosen[i]], fit, facts.mask_threshold)
             for i in range(n)
@@ -86,15 +87,18 @@ def _tensors(batch: PromptBatch) -> Prompts:
     )
 
 
-def _best(iou: F32, batch: PromptBatch, facts: DecoderFacts) -> I64:
+def _best(first: F32, iou: F32, batch: PromptBatch, facts: DecoderFacts) -> I64:
+    """As the runtime chooses: by the second look among those that scored well at the first."""
     choices = np.array(facts.ambiguous_answers, np.int64)
-    best = choices[iou[:, choices].argmax(1)]
+    first, iou = first[:, choices], iou[:, choices]
+    near = first >= first.max(1, keepdims=True) - (facts.second_look or 0.0)
+    best = choices[np.where(near, iou, -1.0).argmax(1)]
     return np.where(batch.ambiguous, best, facts.clear_answer)
 
 
 def float_contestant(checkpoint: Path, side: int) -> Contestant:
     """The float model of a checkpoint at one encoder side."""
-    from benchmarks.protocols import Contestant
+    from edgesam_rt.bench.protocols import Contestant
 
     family = open_family(FAMILY)
     model = family.load(checkpoint)
@@ -115,7 +119,7 @@ def float_contestant(checkpoint: Path, side: int) -> Contestant:
 
 def _run(args: argparse.Namespace) -> int:
     from benchmarks import accuracy, report
-    from benchmarks.coco import CocoFolder
+    from edgesam_rt.bench.coco import CocoFolder
 
     torch.set_flush_denormal(True)
     torch.set_num_threads(args.threads)

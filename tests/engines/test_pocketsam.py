@@ -17,13 +17,18 @@ from torch import Tensor, nn
 from edgesam_engines.export import simplify, to_onnx
 from edgesam_engines.families.lite0 import ConvNorm, fold_norms
 from edgesam_engines.families.pocketsam import (
+    BACKGROUND,
+    BOX_TOP_LEFT,
+    FOREGROUND,
     MASKS,
+    PAD_LABEL,
+    TAIL,
     Embedding,
     PocketSAM,
     Prompts,
     ground_planes,
 )
-from edgesam_engines.families.pocketsam_decoder import sample_bilinear
+from edgesam_engines.families.pocketsam_decoder import bumps, sample_bilinear
 from edgesam_engines.families.pocketsam_family import EMBEDDING, PocketSamFamily
 from edgesam_engines.families.pocketsam_graphs import (
     PACK,
@@ -252,6 +257,31 @@ def test_a_side_that_cannot_be_halved_five_times_is_refused(
         family.encoder_graph(model, side, for_int8=True)
 
 
+def test_a_click_is_a_bump_where_it_was_set_and_boxes_and_padding_are_none() -> None:
+    labels = torch.tensor([[[FOREGROUND, BACKGROUND, BOX_TOP_LEFT, PAD_LABEL]]]).float()
+    coords = torch.tensor([[[[0.25, 0.75], [0.75, 0.25], [0.1, 0.1], [0.9, 0.9]]]])
+    p = Prompts(coords, labels, torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 1))
+    plane = bumps(p, torch.full((1, 1, 2), 0.25), (32, 32), 0.5)[0, 0]
+    y, x = divmod(int(plane.argmax()), 32)
+    assert (x, y) in {(7, 23), (8, 23), (7, 24), (8, 24)}
+    y, x = divmod(int(plane.argmin()), 32)
+    assert (x, y) in {(23, 7), (24, 7), (23, 8), (24, 8)}
+    assert plane.max() == pytest.approx(1, abs=0.05)
+    assert plane.min() == pytest.approx(-1, abs=0.05)
+    assert plane[3, 3].abs() < 1e-3
+    assert plane[28, 28].abs() < 1e-3
+
+
+def test_a_frame_without_training_is_the_prompts_own(model: PocketSAM) -> None:
+    torch.manual_seed(0)
+    scorer = PocketSAM().eval().scorer
+    p = prompts(2, 3)
+    tail = scorer(model.encoder(picture()), p)[1][0, 0, :, -TAIL:]
+    low, high = p.coords[0, 0, 1], p.coords[0, 0, 2]
+    expected = torch.cat([(low + high) / 2, (high - low) / 2]).expand(MASKS, 4)
+    torch.testing.assert_close(tail[:, :4], expected)
+
+
 # The graphs
 
 
@@ -287,17 +317,20 @@ def test_the_decoders_graphs_take_any_number_of_prompts_points_and_cells(
         "has_mask_input": p.has_mask[0],
     }
     pixels = names.pop("pixels")
-    iou, tokens = run(graphs["scorer"], **feed(**names, **asked))
-    expected_logits, expected_iou = model.decode(model.encoder(picture(side)), p)
-    np.testing.assert_allclose(iou, expected_iou[0].sigmoid().numpy(), atol=1e-4)
+    first, tokens = run(graphs["scorer"], **feed(**names, **asked))
+    embedding = model.encoder(picture(side))
+    expected_first, _ = model.scorer(embedding, p)
+    np.testing.assert_allclose(first, expected_first[0].sigmoid().numpy(), atol=1e-4)
+    expected_logits, expected_iou = model.decode(embedding, p)
+    expected_iou = expected_iou[0].sigmoid().numpy()
     for answer in range(MASKS):
-        (masks,) = run(
+        masks, judged = run(
             graphs["mask_head"],
-            pixels=pixels.numpy(),
             mask_tokens=np.ascontiguousarray(tokens[:, answer]),
-            **feed(mask_input=asked["mask_input"], has_mask_input=asked["has_mask_input"]),
+            **feed(pixels=pixels, grid16=names["grid16"], **asked),
         )
         np.testing.assert_allclose(masks[:, 0], expected_logits[0, :, answer].numpy(), atol=2e-3)
+        np.testing.assert_allclose(judged[:, 0], expected_iou[:, answer], atol=1e-4)
 
 
 def test_an_export_gives_the_same_bytes_again(family: PocketSamFamily, model: PocketSAM) -> None:

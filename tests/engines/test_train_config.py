@@ -40,9 +40,9 @@ def changed(tmp_path: Path, old: str, new: str) -> Path:
     [
         ("prompts = 12", "prompts = 12\nprompt = 3", "unknown field `prompt`"),
         ("seed = 0", 'seed = "a"', r"\$.seed"),
-        ("rounds = 4", "rounds = 9", r"\$.prompts.rounds"),
-        ("{ 320 = 0.2,", "{ 330 = 0.2,", "330"),
-        ("warmup_steps = 300", "warmup_steps = 300000", "longer than the training"),
+        ("rounds = 3", "rounds = 9", r"\$.prompts.rounds"),
+        ("{ 256 = 0.1,", "{ 250 = 0.1,", "250"),
+        ("warmup_steps = 100", "warmup_steps = 300000", "longer than the training"),
         ("[loss]", "[lozz]", "unknown field `lozz`|missing required field `loss`"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import xml.etree.ElementTree as ET
@@ -43,7 +44,9 @@ def _no_imagenet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Random weights: these tests want no download and no package of weights."""
     create = loop.Trainer.create
     monkeypatch.setattr(
-        loop.Trainer, "create", lambda recipe, device: create(recipe, device, pretrained=False)
+        loop.Trainer,
+        "create",
+        lambda recipe, device, init=None: create(recipe, device, pretrained=False, init=init),
     )
 
 
@@ -76,6 +79,58 @@ def test_frozen_blocks_stay_and_the_average_follows(tmp_path: Path) -> None:
     assert not before["encoder.trunk.blocks.9.project.conv.weight"].equal(
         after["encoder.trunk.blocks.9.project.conv.weight"]
     )
+
+
+def test_a_run_can_start_from_weights_that_fit_in_part(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path)
+    given = new_model(7, pretrained=False).state_dict()
+    given["judge.out.bias"] = torch.full((1,), 3.0)
+    given["scorer.iou.2.bias"] = torch.zeros(5)  # of another shape
+    path = tmp_path / "earlier.pt"
+    torch.save(given, path)
+    model = loop.Trainer.create(recipe, CPU, init=path).model
+    assert model.judge.out.bias.item() == 3.0
+    assert model.scorer.mask_tokens.equal(given["scorer.mask_tokens"])
+    assert model.scorer.iou[2].bias.shape == (1,)
+
+
+def test_in_the_decay_statistics_stand_and_larger_sides_come(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path, steps=4)
+    recipe = msgspec.structs.replace(
+        recipe,
+        batch=msgspec.structs.replace(recipe.batch, late_sides={"96": 1.0}),
+        schedule=msgspec.structs.replace(recipe.schedule, warmup_steps=0, decay_steps=2),
+    )
+    trainer, batches = (
+        loop.Trainer.create(recipe, CPU),
+        Batches(recipe, tiny_split(tmp_path, recipe), 2),
+    )
+    norm = trainer.model.encoder.mix32[0].depthwise.norm
+    means = []
+    for step in range(4):
+        assert batches[step].images.shape[1] == (64 if step < 2 else 96)
+        trainer.step(batches[step], step)
+        means.append(norm.running_mean.clone())
+    assert not means[0].equal(means[1])
+    assert means[1].equal(means[2])
+
+
+def test_the_last_steps_compute_in_integers_and_keep_the_names(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path, steps=3)
+    schedule = msgspec.structs.replace(
+        recipe.schedule, warmup_steps=0, decay_steps=2, integer_steps=2
+    )
+    recipe = msgspec.structs.replace(recipe, schedule=schedule)
+    trainer = loop.Trainer.create(recipe, CPU)
+    names, sample = list(trainer.model.state_dict()), batch(tmp_path, recipe)
+    trainer.step(sample, 0)
+    assert not trainer.rounded
+    for step in (1, 2):
+        assert math.isfinite(trainer.step(sample, step)["loss"])
+    assert trainer.rounded
+    assert list(trainer.model.state_dict()) == names
+    grid = trainer.model.encoder.eval()(torch.zeros(1, 3, 64, 64)).grid16
+    assert len(grid[..., 5].unique()) <= 256
 
 
 @pytest.mark.parametrize("frozen", [0, 3])

@@ -11,6 +11,7 @@ import torch
 from edgesam_engines.train.config import load_recipe
 from edgesam_engines.train.losses import (
     achieved_iou,
+    frame_loss,
     iou_loss,
     mask_loss,
     outline_weight,
@@ -42,6 +43,17 @@ def test_pixels_at_the_outline_weigh_more() -> None:
     assert weight[8, 8] == 1
     assert weight[0, 0] == 1
     assert 1 < weight[8, 4] <= 3
+
+
+def test_the_frame_loss_is_zero_for_the_box_itself_and_counts_in_the_objects_size() -> None:
+    boxes = torch.tensor([[[[0.2, 0.2], [0.4, 0.6]]]])
+    right = torch.tensor([0.3, 0.4, 0.1, 0.2])
+    moved = right + torch.tensor([0.1, 0.0, 0.0, 0.0])
+    far = right + torch.tensor([9.0, 0.0, 0.0, 0.0])
+    losses = frame_loss(torch.stack([right, moved, far])[None, None], boxes)[0, 0]
+    assert losses.tolist() == pytest.approx([0, 0.25, 1.75], abs=1e-5)
+    doubled = frame_loss((2 * torch.stack([right, moved]))[None, None], 2 * boxes)[0, 0]
+    assert doubled.tolist() == pytest.approx(losses[:2].tolist(), abs=1e-5)
 
 
 def test_the_achieved_iou_counts_at_the_finer_resolution() -> None:

@@ -54,8 +54,11 @@ class Scripted:
         self.asked.append([list(c) for c in clicks])
         self.with_mask.append(earlier is not None)
         masks, scores = self._script.pop(0)
-        logits = torch.from_numpy(np.stack(masks)).float() * 2 - 1
+        logits = torch.from_numpy(np.stack(masks)).float() * 6 - 3
         return logits[None], torch.tensor(scores)[None]
+
+    def first_scores(self, clicks: list[Clicks]) -> torch.Tensor:
+        return torch.tensor([[0.1, 0.2, 0.9, 0.3]] * len(clicks))
 
     def full(self, logits: torch.Tensor) -> np.ndarray:
         return (logits > 0).numpy()
@@ -78,6 +81,8 @@ def test_the_protocols_ask_choose_and_correct() -> None:
     assert got == {
         "box": 1,
         "point": 0.5,
+        "point_scored": 1,
+        "point_stable": 0.5,
         "point_best": 1,
         "clicks3": 1,
         "iou_error": pytest.approx(0.2),

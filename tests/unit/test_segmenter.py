@@ -563,7 +563,7 @@ def test_only_the_masks_that_were_asked_for_are_made(
     batch = from_prompts(scattered(5), embedding.fit, decoder.facts)
     scored = decoder.score(embedding, batch)
     rows, answers = np.array([4, 0, 4]), np.array([1, 0, 3])
-    masks = decoder.masks(embedding, batch, scored, rows, answers)
+    masks = decoder.masks(embedding, batch, scored, rows, answers).logits
     everything = decoder.predict(embedding, scattered(5), multimask_output=True)
     wanted = everything.low_res_logits.reshape(5, decoder.facts.masks, *masks.shape[1:])
     assert np.abs(masks - wanted[rows, answers]).max() < CLOSE

@@ -74,10 +74,20 @@ class ConvNorm(nn.Module):
         """(B, cin, H, W) to (B, cout, ceil(H / stride), ceil(W / stride))."""
         return cast(Tensor, self.act(self.norm(self.conv(self.pad(x)))))
 
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Kernel and bias of the convolution that does the same without its BatchNorm."""
+        norm, conv = self.norm, self.conv
+        if not isinstance(norm, nn.BatchNorm2d):
+            assert conv.bias is not None
+            return conv.weight, conv.bias
+        assert norm.running_var is not None
+        assert norm.running_mean is not None
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        return conv.weight * scale.view(-1, 1, 1, 1), norm.bias - norm.running_mean * scale
+
     def fold(self) -> None:
         """Fold the BatchNorm into the convolution, in place; a second call does nothing."""
-        norm = self.norm
-        if not isinstance(norm, nn.BatchNorm2d):
+        if not isinstance(self.norm, nn.BatchNorm2d):
             return
         old = self.conv
         new = nn.Conv2d(
@@ -88,13 +98,11 @@ class ConvNorm(nn.Module):
             cast("tuple[int, int]", old.padding),
             groups=old.groups,
         )
-        assert norm.running_var is not None
-        assert norm.running_mean is not None
         assert new.bias is not None
         with torch.no_grad():
-            scale = norm.weight / (norm.running_var + norm.eps).sqrt()
-            new.weight.copy_(old.weight * scale.view(-1, 1, 1, 1))
-            new.bias.copy_(norm.bias - norm.running_mean * scale)
+            weight, bias = self.folded()
+            new.weight.copy_(weight)
+            new.bias.copy_(bias)
         self.conv, self.norm = new, nn.Identity()
 
 

@@ -12,6 +12,8 @@ Tian et al. 2020, "Conditional Convolutions for Instance Segmentation") that run
 pixel features and on coordinates relative to the prompt. So a mask costs about 5 million
 multiply-adds, and only those that somebody wants are made.
 
+Judge: looks at a mask that was made and corrects its predicted IoU.
+
 Shapes use B images, N prompts per image, P points per prompt, T tokens, D channels,
 (h, w) the stride-16 grid, (h8, w8) the stride-8 grid, (h4, w4) the stride-4 grid.
 """
@@ -20,7 +22,13 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from edgesam_engines.families.pocketsam_decoder import MaskHead, Scorer, ground_planes
+from edgesam_engines.families.pocketsam_decoder import (
+    TAIL,
+    Judge,
+    MaskHead,
+    Scorer,
+    ground_planes,
+)
 from edgesam_engines.families.pocketsam_encoder import Encoder
 from edgesam_engines.families.pocketsam_parts import (
     BACKGROUND,
@@ -43,9 +51,11 @@ __all__ = [
     "FOREGROUND",
     "MASKS",
     "PAD_LABEL",
+    "TAIL",
     "TRAINED_TOKENS",
     "Embedding",
     "Encoder",
+    "Judge",
     "MaskHead",
     "PocketSAM",
     "Prompts",
@@ -56,7 +66,7 @@ __all__ = [
 
 
 class PocketSAM(nn.Module):
-    """Encoder, scorer and mask head, sharing one position code."""
+    """Encoder, scorer, mask head and judge; the first two share one position code."""
 
     def __init__(self, widths: Widths | None = None) -> None:
         super().__init__()
@@ -66,20 +76,20 @@ class PocketSAM(nn.Module):
         self.encoder = Encoder(widths, position)
         self.scorer = Scorer(widths, position)
         self.mask_head = MaskHead(widths)
+        self.judge = Judge(widths)
 
     def decode(
         self, e: Embedding, prompts: Prompts, keep: slice = slice(None)
     ) -> tuple[Tensor, Tensor]:
-        """Logits (B, N, M, h4, w4) of the kept mask tokens, and their IoU logits (B, N, M)."""
-        iou, tokens = self.scorer(e, prompts)
-        iou, tokens = iou[:, :, keep], tokens[:, :, keep]
+        """Logits (B, N, M, h4, w4) of the kept mask tokens, and their judged IoU logits."""
+        tokens = self.scorer(e, prompts)[1][:, :, keep]
         b, n, m, width = tokens.shape
 
         def per_mask(t: Tensor) -> Tensor:
             return t.unsqueeze(2).expand(b, n, m, *t.shape[2:]).flatten(1, 2)
 
-        mask = prompts.mask.expand(b, n, -1, -1)
-        logits = self.mask_head(
-            e.pixels, tokens.reshape(b, n * m, width), per_mask(mask), per_mask(prompts.has_mask)
-        )
-        return logits.view(b, n, m, *logits.shape[-2:]), iou
+        prompts = prompts._replace(mask=prompts.mask.expand(b, n, -1, -1))
+        tokens = tokens.reshape(b, n * m, width)
+        logits = self.mask_head(e.pixels, tokens, Prompts(*(per_mask(t) for t in prompts)))
+        iou = self.judge(e.grid16, tokens, logits)
+        return logits.view(b, n, m, *logits.shape[-2:]), iou.view(b, n, m)

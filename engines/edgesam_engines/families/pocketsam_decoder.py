@@ -1,4 +1,4 @@
-"""PocketSAM's decoder: a scorer that makes no mask, and a mask head that makes chosen ones."""
+"""PocketSAM's decoder: a scorer that makes no mask, a mask head that makes chosen ones, a judge."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgesam_engines.families.pocketsam_parts import (
+    BACKGROUND,
     BOX_BOTTOM_RIGHT,
     BOX_TOP_LEFT,
     FOREGROUND,
@@ -24,10 +25,15 @@ from edgesam_engines.families.pocketsam_parts import (
 
 _POINT_EXTENT = 0.25  # half-size, in image sides, assumed of an object known by a point alone
 _MIN_BOX_HALF = 0.01
+_MIN_FRAME_HALF = 0.004
+_FRAME_REACH = 4.0  # a frame moves by at most this many half-sizes, and scales by exp of it
 _POINT_SIGMA = 0.08  # width, in image sides, of the pooling window around a point
 _BOX_EDGE_SHARPNESS = 2.0  # sigmoid slope of the pooling window at a box edge, per grid cell
 _MASK_CLAMP = 8.0  # logits of an earlier mask are clamped to this before they are used again
 PLANES = 3  # x, y and 1 behind the pixel features
+OWN_PLANES = 4  # per prompt: radius, earlier mask, nearness of clicks at two widths
+_BUMP_WIDTHS = (0.25, 0.75)  # of the bump at a click, in half-sizes of the frame
+TAIL = 5  # behind a mask token: centre x, y and half-size x, y of its frame, IoU logit
 _TAIL = (
     20.0  # windows end at exp(-20) per axis: smaller numbers are denormal when multiplied, and slow
 )
@@ -80,13 +86,17 @@ class Scorer(nn.Module):
         self.anchor = nn.Linear(dim + 2, dim)
         self.norm = nn.LayerNorm(dim)
         self.iou = nn.Sequential(nn.Linear(dim, 128), nn.ReLU(), nn.Linear(128, 1))
+        self.frame = nn.Linear(dim, 4)
+        nn.init.zeros_(self.frame.weight)
+        nn.init.zeros_(self.frame.bias)
 
     def forward(self, e: Embedding, prompts: Prompts) -> tuple[Tensor, Tensor]:
         """Score the answers to every prompt.
 
         Returns:
-            iou_logits (B, N, MASKS), before the sigmoid, and tokens (B, N, MASKS, D + 4): the mask
-            token, then centre and half-size of the prompt's frame.
+            iou_logits (B, N, MASKS), before the sigmoid, and tokens (B, N, MASKS, D + TAIL): the
+            mask token; centre and half-size of the box that the answer is expected to fill, in
+            image sides; the IoU logit again.
         """
         memory = [(e.keys[:, i], e.values[:, i]) for i in range(len(self.layers))]
         return self.score(memory, e.grid16, e.grid8, prompts)
@@ -113,9 +123,17 @@ class Scorer(nn.Module):
         for layer, (keys, values) in zip(self.layers, memory, strict=True):
             x = layer(x, bias, keys, values)
         tokens = self.norm(x[:, :, :MASKS])
-        place = torch.cat([centre, half], -1).unsqueeze(2)
-        place = place + torch.zeros_like(tokens[..., :1])  # one copy per mask token
-        return self.iou(tokens).squeeze(-1), torch.cat([tokens, place], -1)
+        iou_logits = self.iou(tokens)
+        place = self._expected_frame(tokens, centre.unsqueeze(2), half.unsqueeze(2))
+        return iou_logits.squeeze(-1), torch.cat([tokens, place, iou_logits], -1)
+
+    def _expected_frame(self, tokens: Tensor, centre: Tensor, half: Tensor) -> Tensor:
+        """The prompt's frame, moved and scaled to what each answer is expected to fill."""
+        shift, scale = torch.split(
+            _FRAME_REACH * torch.tanh(self.frame(tokens) / _FRAME_REACH), [2, 2], -1
+        )
+        size = (half * torch.exp(scale)).clamp(_MIN_FRAME_HALF, 2.0)
+        return torch.cat([centre + half * shift, size], -1)
 
     def _point_tokens(self, prompts: Prompts, valid: Tensor, grid8: Tensor) -> Tensor:
         local = self.local(sample_bilinear(grid8, prompts.coords))
@@ -183,17 +201,19 @@ def sample_bilinear(grid: Tensor, xy: Tensor) -> Tensor:
 class MaskHead(nn.Module):
     """Mask tokens to low-resolution logits.
 
-    Per pixel: hidden = relu(W1 [features, dx, dy, r, earlier, 1]), hidden = relu(W2 hidden), and
-    logit = w3 hidden + w4 features, all W made from the token. The part of W1 that is linear in the
-    shared features, x, y and 1 is one matrix product for all masks; only the radius r and the
-    earlier mask are planes of their own per prompt.
+    Per pixel: hidden = relu(W1 [features, dx, dy, r, earlier, near, wide, 1]), hidden = relu(W2
+    hidden), and logit = w3 hidden + w4 features, all W made from the token. The part of W1 that is
+    linear in the shared features, x, y and 1 is one matrix product for all masks; only the radius
+    r, the earlier mask and the nearness of clicks are planes of their own per prompt. Nearness is a
+    bump at every click, up for foreground and down for background: so a click can change the mask
+    where it was set, and nowhere else.
     """
 
     def __init__(self, widths: Widths) -> None:
         super().__init__()
         self.pixel, self.hidden, self.dim = widths.pixel, widths.mask_hidden, widths.dim
         h, c = self.hidden, self.pixel
-        self.sizes = [h * (c + 5), h * (h + 1), h + 1, c]
+        self.sizes = [h * (c + 3 + OWN_PLANES), h * (h + 1), h + 1, c]
         self.kernel = nn.Sequential(
             nn.Linear(widths.dim, 256), nn.ReLU(), nn.Linear(256, sum(self.sizes))
         )
@@ -201,30 +221,29 @@ class MaskHead(nn.Module):
         nn.init.normal_(last.weight, std=0.01)
         nn.init.normal_(last.bias, std=0.1)
 
-    def forward(self, pixels: Tensor, tokens: Tensor, mask: Tensor, has_mask: Tensor) -> Tensor:
+    def forward(self, pixels: Tensor, tokens: Tensor, prompts: Prompts) -> Tensor:
         """Make masks.
 
         Args:
             pixels: (B, C, h4, w4).
-            tokens: (B, K, D + 4) as the scorer gives them, already chosen.
-            mask: (B, K or 1, h4, w4) logits of an earlier round.
-            has_mask: (B, K, 1).
+            tokens: (B, K, D + TAIL) as the scorer gives them, already chosen.
+            prompts: the K prompts that they belong to.
 
         Returns:
             (B, K, h4, w4) logits, unbounded.
         """
-        return self.paint(ground_planes(pixels), tokens, mask, has_mask)
+        return self.paint(ground_planes(pixels), tokens, prompts)
 
-    def paint(self, ground: Tensor, tokens: Tensor, mask: Tensor, has_mask: Tensor) -> Tensor:
+    def paint(self, ground: Tensor, tokens: Tensor, prompts: Prompts) -> Tensor:
         """The same on pixel features that already have their planes, (B, C + 3, h4, w4)."""
         b, k = tokens.shape[:2]
         c, hid = self.pixel, self.hidden
         h, w = ground.shape[-2:]
         ground = ground.flatten(2)
-        token, centre, half = torch.split(tokens, [self.dim, 2, 2], -1)
+        token, centre, half, _ = torch.split(tokens, [self.dim, 2, 2, 1], -1)
         first, second, third, skip = torch.split(self.kernel(token), self.sizes, -1)
-        first = first.view(b, k, hid, c + 5)
-        features, slope, radial, bias = torch.split(first, [c, 2, 2, 1], -1)
+        first = first.view(b, k, hid, c + 3 + OWN_PLANES)
+        features, slope, per_plane, bias = torch.split(first, [c, 2, OWN_PLANES, 1], -1)
         slope = slope / half.unsqueeze(2)
         bias = bias - (slope * centre.unsqueeze(2)).sum(-1, keepdim=True)
         shared = torch.cat([features, slope, bias], -1).view(b, k * hid, c + PLANES)
@@ -232,17 +251,86 @@ class MaskHead(nn.Module):
         dx = (cell_centres(w, ground) - centre[..., :1]) / half[..., :1]
         dy = (cell_centres(h, ground) - centre[..., 1:]) / half[..., 1:]
         radius = ((dy * dy).unsqueeze(-1) + (dx * dx + 1e-4).unsqueeze(-2)).sqrt()
-        earlier = mask.clamp(-_MASK_CLAMP, _MASK_CLAMP) * (has_mask / 4).unsqueeze(-1)
-        own = torch.stack([radius, earlier], 2).flatten(3)
+        bounded = prompts.mask.clamp(-_MASK_CLAMP, _MASK_CLAMP)
+        earlier = bounded * (prompts.has_mask / 4).unsqueeze(-1)
+        near, wide = (bumps(prompts, half, (h, w), width) for width in _BUMP_WIDTHS)
+        own = torch.stack([radius, earlier, near, wide], 2).flatten(3)
 
         x = (shared @ ground).view(b, k, hid, h * w)
-        x = F.relu(x + radial @ own)
+        x = F.relu(x + per_plane @ own)
         second = second.view(b, k, hid, hid + 1)
         x = F.relu(second[..., :hid] @ x + second[..., hid:])
         third = third.unsqueeze(2)
         x = third[..., :hid] @ x + third[..., hid:]
         y: Tensor = x.squeeze(2) + F.pad(skip, (0, PLANES)) @ ground
         return y.view(b, k, h, w)
+
+
+def bumps(prompts: Prompts, half: Tensor, cells: tuple[int, int], width: float) -> Tensor:
+    """A bump of height 1 at every foreground click, -1 at every background click: (B, K, h, w).
+
+    `half` (B, K, 2) is the frame's half-size in image sides; `width` is in those half-sizes.
+    """
+    h, w = cells
+    sign = (prompts.labels == FOREGROUND).float() - (prompts.labels == BACKGROUND).float()
+
+    def profile(n: int, axis: int) -> Tensor:
+        away = cell_centres(n, half) - prompts.coords[..., axis : axis + 1]
+        scaled = away / (width * half[..., axis : axis + 1]).unsqueeze(-1)
+        return torch.exp(-(scaled * scaled).clamp(max=_TAIL))
+
+    rows, columns = profile(h, 1) * sign.unsqueeze(-1), profile(w, 0)
+    return rows.transpose(-1, -2) @ columns
+
+
+class Judge(nn.Module):
+    """Predicted IoU of masks that were made: the scorer's estimate, corrected by what they show.
+
+    The correction is made from the mask token, the image features under the mask, and how large,
+    how stable (Kirillov et al. 2023, section 5: the same mask at two thresholds) and how certain
+    it is.
+    """
+
+    FACTS = 3
+
+    def __init__(self, widths: Widths) -> None:
+        super().__init__()
+        self.dim = widths.dim
+        self.under = nn.Linear(widths.dim, widths.dim)
+        self.hidden = nn.Linear(2 * widths.dim + self.FACTS, 128)
+        self.out = nn.Linear(128, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, grid16: Tensor, tokens: Tensor, logits: Tensor) -> Tensor:
+        """Judge masks.
+
+        Args:
+            grid16: (B, h*w, D) of the embedding.
+            tokens: (B, K, D + TAIL) as the scorer gives them.
+            logits: (B, K, h4, w4) masks made from these tokens.
+
+        Returns:
+            (B, K) IoU logits.
+        """
+        b, k = tokens.shape[:2]
+        bounded = logits.clamp(-_MASK_CLAMP, _MASK_CLAMP)
+        cover = torch.sigmoid(F.avg_pool2d(bounded, 4)).view(b, k, -1)
+        total = cover.sum(-1, keepdim=True)
+        surely = logits.clamp(0, 1).mean((-2, -1)).unsqueeze(-1)
+        perhaps = logits.clamp(-1, 0).mean((-2, -1)).unsqueeze(-1) + 1
+        facts = torch.cat(
+            [
+                torch.log(cover.mean(-1, keepdim=True) + 1e-3),
+                surely / (perhaps + 1e-4),
+                (cover * cover).sum(-1, keepdim=True) / total,
+            ],
+            -1,
+        )
+        under = self.under((cover / total) @ grid16)
+        token, _, scored = torch.split(tokens, [self.dim, TAIL - 1, 1], -1)
+        found = F.relu(self.hidden(torch.cat([token, under, facts], -1)))
+        return cast(Tensor, (scored + self.out(found)).squeeze(-1))
 
 
 def ground_planes(pixels: Tensor) -> Tensor:

@@ -13,8 +13,8 @@ from edgesam_engines.families.lite0 import TAP_CHANNELS, ConvNorm, Trunk
 from edgesam_engines.families.pocketsam_parts import Embedding, PositionCode, Widths, cell_centres
 
 
-def _double(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2.0, mode="nearest")
+def _add_doubled(fine: Tensor, coarse: Tensor) -> Tensor:
+    return fine + F.interpolate(coarse, scale_factor=2.0, mode="nearest")
 
 
 class Separable(nn.Module):
@@ -48,7 +48,7 @@ class Encoder(nn.Module):
         self.mix16 = nn.Sequential(Separable(w.pyramid), Separable(w.pyramid))
         self.mix8 = nn.Sequential(Separable(w.pyramid), Separable(w.pyramid))
         self.narrow = ConvNorm(w.pyramid, 64, act=False)
-        self.mix4 = nn.Sequential(Separable(64), Separable(64, 3))
+        self.mix4 = nn.Sequential(Separable(64, 3), Separable(64, 3))
         self.to_grid16 = ConvNorm(w.pyramid, w.dim, act=False)
         self.to_grid8 = ConvNorm(w.pyramid, w.dim, act=False)
         self.to_pixels = nn.Conv2d(64, w.pixel, 1)
@@ -59,27 +59,32 @@ class Encoder(nn.Module):
         """(B, 3, S, S) float, RGB, (value - 127) / 128, S a multiple of 32, to an Embedding."""
         return self.pyramid(self.trunk(x))
 
-    def pyramid(
-        self, taps: list[Tensor], double: Callable[[Tensor], Tensor] = _double
-    ) -> Embedding:
-        """The trunk's four maps to an Embedding.
+    def levels(
+        self, taps: list[Tensor], add_doubled: Callable[[Tensor, Tensor], Tensor] = _add_doubled
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The trunk's four maps to mixed maps at strides 16, 8 and 4.
 
-        Apart from `forward` so that training can freeze early blocks, and export can double sizes
-        in the way that a board's kernels like (`double` repeats each value 2x2).
+        Export doubles sizes in the way that a board's kernels like: `add_doubled` adds to a map
+        one of half its size, each value of that 2x2 times.
         """
         c4, c8, c16, c32 = taps
         p32 = self.lateral[3](c32)
-        p32 = self.mix32(p32 + self.context(p32.mean((2, 3), keepdim=True)))
-        p16 = self.mix16(self.lateral[2](c16) + double(p32))
-        p8 = self.mix8(self.lateral[1](c8) + double(p16))
-        p4 = self.mix4(self.lateral[0](c4) + double(self.narrow(p8)))
+        p32 = self.mix32(p32 + self.context(F.adaptive_avg_pool2d(p32, 1)))
+        p16 = self.mix16(add_doubled(self.lateral[2](c16), p32))
+        p8 = self.mix8(add_doubled(self.lateral[1](c8), p16))
+        p4 = self.mix4(add_doubled(self.lateral[0](c4), self.narrow(p8)))
+        return p16, p8, p4
+
+    def pyramid(self, taps: list[Tensor]) -> Embedding:
+        """The trunk's four maps to an Embedding; apart so that training can freeze early blocks."""
+        p16, p8, p4 = self.levels(taps)
         grid16 = self.to_grid16(p16)
         grid8 = self.to_grid8(p8)
         w = self.widths
         n_l, n_h, d = w.layers, w.heads, w.dim // w.heads
         batch, _, h, wd = grid16.shape
         keys, values = self.keys_values(grid16).chunk(2, 1)
-        keys = keys + self._key_position(h, wd, x=grid16)
+        keys = keys + self.key_positions(h, wd, like=grid16)
         return Embedding(
             keys=keys.reshape(batch, n_l, n_h, d, h * wd),
             values=values.reshape(batch, n_l, n_h, d, h * wd).transpose(-1, -2),
@@ -88,7 +93,8 @@ class Encoder(nn.Module):
             pixels=self.to_pixels(p4),
         )
 
-    def _key_position(self, h: int, w: int, x: Tensor) -> Tensor:
-        ys, xs = torch.meshgrid(cell_centres(h, x), cell_centres(w, x), indexing="ij")
+    def key_positions(self, h: int, w: int, like: Tensor) -> Tensor:
+        """(L * D, h, w): what is added to the keys of every layer at every cell."""
+        ys, xs = torch.meshgrid(cell_centres(h, like), cell_centres(w, like), indexing="ij")
         code = self.key_position(self.position(torch.stack([xs, ys], -1)))
         return cast(Tensor, code.permute(2, 0, 1))

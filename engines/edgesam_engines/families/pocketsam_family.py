@@ -11,20 +11,20 @@ from torch import Tensor, nn
 from edgesam_engines.checkpoints import load_strictly, read_safetensors
 from edgesam_engines.families.base import GraphSpec
 from edgesam_engines.families.lite0 import fold_norms
-from edgesam_engines.families.pocketsam import MASKS, TRAINED_TOKENS, PocketSAM, Widths
+from edgesam_engines.families.pocketsam import MASKS, TAIL, TRAINED_TOKENS, PocketSAM, Widths
 from edgesam_engines.families.pocketsam_graphs import (
-    PACK,
     MaskHeadGraph,
-    PackedEncoder,
     PlainEncoder,
     ScorerGraph,
     embedding_names,
 )
+from edgesam_engines.families.pocketsam_packed import PACK, PackedEncoder
 from edgesam_rt.errors import ConfigError
 from edgesam_rt.manifest import DecoderFacts, Part, Preprocess
 
 MASK_STRIDE = 4
 STRIDE = 32  # of the trunk's coarsest map
+SECOND_LOOK = 0.15  # answers to a point whose first score is this near the best are judged too
 EMBEDDING = embedding_names(Widths().layers)
 SCORER_EMBEDDING = EMBEDDING[:-1]
 
@@ -68,6 +68,7 @@ class PocketSamFamily:
         mask_stride=MASK_STRIDE,
         score_kind="predicted_iou",
         mask_input_broadcasts=True,
+        second_look=SECOND_LOOK,
     )
 
     def load(self, checkpoint: Path) -> nn.Module:
@@ -93,7 +94,7 @@ class PocketSamFamily:
             module.eval(),
             {"pixels_in": torch.zeros(1, *shape)},
             EMBEDDING,
-            keep_float=("pixels",),  # its planes are coordinates; 8 bits are too few for them
+            keep_float=("pixels",),  # its planes are coordinates, on no scale with the features
         )
 
     def decoder_graphs(self, model: nn.Module, side: int) -> Mapping[Part, GraphSpec]:
@@ -104,26 +105,28 @@ class PocketSamFamily:
         tensors = dict(zip(EMBEDDING, embedding, strict=True))
         low, count = side // MASK_STRIDE, 3
         scorer_inputs: dict[str, Tensor] = {n: tensors[n] for n in SCORER_EMBEDDING}
-        scorer_inputs |= {
+        prompts = {
             "point_coords": torch.rand(count, 2, 2),
             "point_labels": torch.ones(count, 2),
             "mask_input": torch.zeros(count, 1, low, low),
             "has_mask_input": torch.zeros(count, 1),
         }
+        scorer_inputs |= prompts
         head_inputs = {
             "pixels": tensors["pixels"],
+            "grid16": tensors["grid16"],
             "mask_tokens": torch.rand(count, self._token_width(model)),
-            "mask_input": torch.zeros(count, 1, low, low),
-            "has_mask_input": torch.zeros(count, 1),
+            **prompts,
         }
         free = {**_GRID, **_GRID8, **_PROMPTS}
         answers = {"iou_predictions": {0: "prompts"}, "mask_tokens": {0: "prompts"}}
         head_free = {
             "pixels": {1: "rows4", 2: "columns4"},
+            "grid16": {0: "cells16"},
             "mask_tokens": {0: "prompts"},
-            "mask_input": _PROMPTS["mask_input"],
-            "has_mask_input": {0: "prompts"},
+            **_PROMPTS,
             "low_res_masks": {0: "prompts", 2: "rows4", 3: "columns4"},
+            "iou_predictions": {0: "prompts"},
         }
         return {
             "scorer": GraphSpec(
@@ -133,10 +136,13 @@ class PocketSamFamily:
                 {**free, **answers},
             ),
             "mask_head": GraphSpec(
-                MaskHeadGraph(model).eval(), head_inputs, ("low_res_masks",), head_free
+                MaskHeadGraph(model).eval(),
+                head_inputs,
+                ("low_res_masks", "iou_predictions"),
+                head_free,
             ),
         }
 
     @staticmethod
     def _token_width(model: PocketSAM) -> int:
-        return model.widths.dim + 4
+        return model.widths.dim + TAIL

@@ -35,6 +35,12 @@ def _parser() -> argparse.ArgumentParser:
         "--data", type=Path, default=Path("../shared/data"), help="folder with masks/ and photos/"
     )
     parser.add_argument(
+        "--init",
+        type=Path,
+        metavar="WEIGHTS",
+        help="start a new run from these weights (.pt, .safetensors), as far as they fit",
+    )
+    parser.add_argument(
         "--validate",
         type=Path,
         metavar="WEIGHTS",
@@ -86,7 +92,7 @@ def main(argv: Sequence[str]) -> int:
         if args.validate is not None:
             _validate_only(recipe, args, device)
             return EXIT_DONE
-        done = train(recipe, split_sources(args.data, recipe.data), args.out, device)
+        done = train(recipe, split_sources(args.data, recipe.data), args.out, device, args.init)
     except (RecipeError, CheckpointError) as error:
         log.error("%s", error)
         return EXIT_USAGE

@@ -19,8 +19,19 @@ from edgesam_engines.families.pocketsam import PocketSAM
 from edgesam_engines.train import checkpoint as files
 from edgesam_engines.train.config import Recipe, recipe_hash
 from edgesam_engines.train.curves import draw_curves
+from edgesam_engines.train.integers import round_encoder
 from edgesam_engines.train.journal import Journal, RunningMean
-from edgesam_engines.train.network import Ema, encode, freeze, new_model, new_optimizer, to_input
+from edgesam_engines.train.network import (
+    Ema,
+    encode,
+    freeze,
+    hold_norms,
+    load_weights,
+    new_model,
+    new_optimizer,
+    start_from,
+    to_input,
+)
 from edgesam_engines.train.rounds import Game, Stats, Targets, run_rounds
 from edgesam_engines.train.samples import TARGET_STRIDE, Sample, batch_loader
 from edgesam_engines.train.schedule import decay_start, rate_at
@@ -41,11 +52,23 @@ class Trainer:
     model: PocketSAM
     ema: Ema
     optimizer: torch.optim.AdamW
+    rounded: bool = False  # whether the encoder computes as its INT8 engine will
 
     @classmethod
-    def create(cls, recipe: Recipe, device: torch.device, *, pretrained: bool = True) -> Trainer:
-        """A run at its first step."""
-        model = new_model(recipe.seed, pretrained=pretrained).to(device)
+    def create(
+        cls,
+        recipe: Recipe,
+        device: torch.device,
+        *,
+        pretrained: bool = True,
+        init: Path | None = None,
+    ) -> Trainer:
+        """A run at its first step, from the ImageNet trunk or from earlier weights."""
+        model = new_model(recipe.seed, pretrained=pretrained)
+        if init is not None:
+            left = start_from(model, load_weights(init))
+            log.info("from %s; not in it: %s", init, ", ".join(left) or "nothing")
+        model = model.to(device)
         freeze(model, recipe.optim.frozen_blocks)
         model.train()
         ema = Ema(model, recipe.optim.ema)
@@ -58,6 +81,7 @@ class Trainer:
             FloatingPointError: the loss is not finite; nothing was changed.
         """
         rules = self.recipe.optim
+        self._enter_phase(step)
         for group in self.optimizer.param_groups:
             group["lr"] = rules.lr * rate_at(step, self.recipe.schedule) * group["scale"]
         generator = torch.Generator(self.device).manual_seed(self.recipe.seed * 1_000_003 + step)
@@ -79,11 +103,23 @@ class Trainer:
         self.ema.update(self.model, step)
         return {**stats, "gradient": float(norm)}
 
+    def _enter_phase(self, step: int) -> None:
+        """What changes towards the end of the schedule, also where a run is resumed late."""
+        schedule = self.recipe.schedule
+        if step >= decay_start(schedule):
+            hold_norms(self.model)
+        if step >= schedule.total_steps - schedule.integer_steps and not self.rounded:
+            log.info("step %d: from here the encoder computes in integers", step)
+            round_encoder(self.model.encoder)
+            self.rounded = True
+
     def _autocast(self, enabled: bool) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
 
-def train(recipe: Recipe, split: Split, out: Path, device: torch.device) -> bool:
+def train(
+    recipe: Recipe, split: Split, out: Path, device: torch.device, init: Path | None = None
+) -> bool:
     """Run or go on with a training.
 
     Args:
@@ -91,13 +127,14 @@ def train(recipe: Recipe, split: Split, out: Path, device: torch.device) -> bool
         split: the photos.
         out: folder of checkpoint, journal, curves and weights; made if missing.
         device: where to run.
+        init: weights to start from where there is no checkpoint yet; None: the ImageNet trunk.
 
     Returns:
         Whether the recipe's last step is done; False after SIGTERM or SIGINT.
     """
     out.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer.create(recipe, device)
     path, digest = out / files.CHECKPOINT, recipe_hash(recipe)
+    trainer = Trainer.create(recipe, device, init=None if path.exists() else init)
     start = 0
     if path.exists():
         start = files.load_checkpoint(path, trainer.model, trainer.ema, trainer.optimizer, digest)

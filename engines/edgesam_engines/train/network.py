@@ -36,6 +36,21 @@ def new_model(seed: int, *, pretrained: bool = True) -> PocketSAM:
     return model
 
 
+def start_from(model: PocketSAM, weights: dict[str, Tensor]) -> list[str]:
+    """Take over all tensors that fit by name and shape; gives the names of those that do not."""
+    mine = model.state_dict()
+    fitting = {k: v for k, v in weights.items() if k in mine and mine[k].shape == v.shape}
+    model.load_state_dict({**mine, **fitting})
+    return sorted(mine.keys() - fitting.keys())
+
+
+def hold_norms(model: PocketSAM) -> None:
+    """Let the BatchNorms normalise as they will in the engine, by their running statistics."""
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.eval()
+
+
 def freeze(model: PocketSAM, blocks: int) -> None:
     """Freeze the stem and the first blocks of the trunk; 0 freezes nothing."""
     for layer in _frozen(model, blocks):

@@ -10,16 +10,18 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from edgesam_engines.families.pocketsam import Embedding, PocketSAM, Prompts
+from edgesam_engines.families.pocketsam import TAIL, Embedding, PocketSAM, Prompts
 from edgesam_engines.train.config import Loss, Recipe
 from edgesam_engines.train.losses import (
     achieved_iou,
+    frame_loss,
+    hard_weight,
     iou_loss,
     mask_loss,
     outline_weight,
     rank_loss,
 )
-from edgesam_engines.train.prompts import FIRST_SLOTS, error_clicks, first_prompts
+from edgesam_engines.train.prompts import FIRST_SLOTS, error_clicks, first_prompts, tight_boxes
 
 MASK_STRIDE = 4  # of the model's masks
 Stats = dict[str, float]
@@ -31,17 +33,19 @@ class Targets(NamedTuple):
     coarse: Tensor  # (B, N, h4, w4), the resolution of the model's masks
     fine: Tensor  # (B, N, H, W)
     weight: Tensor  # (B, N, h4, w4) of the pixels in the cross entropy
+    boxes: Tensor  # (B, N, 2, 2) tight, in image sides
 
     @classmethod
     def from_bytes(cls, coverage: Tensor, stride: int, rules: Loss) -> Targets:
         """From uint8 (B, N, H, W) at `stride` pixels of the photo."""
         fine = coverage.float() / 255
         coarse = functional.avg_pool2d(fine, MASK_STRIDE // stride)
-        return cls(coarse, fine, outline_weight(coarse, rules.boundary, rules.boundary_radius))
+        weight = outline_weight(coarse, rules.boundary, rules.boundary_radius)
+        return cls(coarse, fine, weight, tight_boxes(fine))
 
     def pick(self, objects: slice) -> Targets:
         """Some of the N."""
-        return Targets(self.coarse[:, objects], self.fine[:, objects], self.weight[:, objects])
+        return Targets(*(t[:, objects] for t in self))
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,8 @@ class Answer:
     """Masks for N prompts: logits (B, N, M, h4, w4); the rest (B, N, M)."""
 
     logits: Tensor
-    iou_logits: Tensor
+    scored: Tensor  # IoU logits before the mask was made
+    judged: Tensor  # and after
     achieved: Tensor
     loss: Tensor  # of each mask
 
@@ -65,30 +70,41 @@ class Game:
     generator: Generator
     autocast: AbstractContextManager[object]
 
-    def score(self, prompts: Prompts) -> tuple[Tensor, Tensor]:
-        """IoU logits and mask tokens, in fp32."""
+    def score(self, prompts: Prompts) -> Tensor:
+        """Mask tokens with their tails, in fp32."""
         with self.autocast:
-            iou, tokens = self.model.scorer(self.embedding, prompts)
-        return iou.float(), tokens.float()
+            tokens: Tensor = self.model.scorer(self.embedding, prompts)[1]
+        return tokens.float()
 
-    def answer(
-        self, iou: Tensor, tokens: Tensor, prompts: Prompts, objects: slice, masks: slice
-    ) -> Answer:
+    def answer(self, tokens: Tensor, prompts: Prompts, objects: slice, masks: slice) -> Answer:
         """Make and judge some masks of some objects.
 
-        The mask head stays in fp32: it multiplies coordinates by the inverse of the box size, and
-        with the eight bits of bf16 small boxes would get noise.
+        The mask head stays in fp32: it multiplies coordinates by the inverse of the frame's size,
+        and with the eight bits of bf16 small frames would get noise. Frames learn from the objects'
+        boxes alone, the judge from masks as they are; so neither bends the masks.
         """
-        iou, tokens = iou[:, objects, masks], tokens[:, objects, masks]
-        b, n, m = iou.shape
-        earlier = prompts.mask[:, objects].repeat_interleave(m, 1)
-        has = prompts.has_mask[:, objects].repeat_interleave(m, 1)
+        tokens = tokens[:, objects, masks]
+        b, n, m, width = tokens.shape
+        asked = Prompts(*(t[:, objects].repeat_interleave(m, 1) for t in prompts))
         pixels = self.embedding.pixels.float()
-        logits = self.model.mask_head(pixels, tokens.flatten(1, 2), earlier, has)
+        token, frame, scored = torch.split(tokens, [width - TAIL, TAIL - 1, 1], -1)
+        given = torch.cat([token, frame.detach(), scored.detach()], -1).flatten(1, 2)
+        logits = self.model.mask_head(pixels, given, asked)
+        judged = self.model.judge(self.embedding.grid16.float(), given, logits.detach())
         logits = logits.view(b, n, m, *logits.shape[-2:])
-        true = self.targets.pick(objects)
-        loss = mask_loss(logits, true.coarse, true.weight, self.recipe.loss)
-        return Answer(logits, iou, achieved_iou(logits.detach(), true.fine), loss)
+        true, rules = self.targets.pick(objects), self.recipe.loss
+        achieved = achieved_iou(logits.detach(), true.fine)
+        loss = mask_loss(logits, true.coarse, true.weight, rules)
+        if rules.hard:
+            loss = loss * hard_weight(achieved, rules.hard)
+        loss = loss + rules.frame * frame_loss(frame, true.boxes)
+        return Answer(logits, scored.squeeze(-1), judged.view(b, n, m), achieved, loss)
+
+
+def _honesty(answer: Answer) -> Tensor:
+    """(B, N, M): how wrong both predictions of the IoU are."""
+    before = iou_loss(answer.scored, answer.achieved)
+    return before + iou_loss(answer.judged, answer.achieved)
 
 
 def run_rounds(game: Game) -> tuple[Tensor, Stats]:
@@ -108,8 +124,8 @@ def run_rounds(game: Game) -> tuple[Tensor, Stats]:
     total = recipe.loss.rounds[0] * loss
     for i in range(1, rules.rounds):
         prompts = _corrected(game, prompts, shown, FIRST_SLOTS + i - 1)
-        answer = game.answer(*game.score(prompts), prompts, slice(None), slice(0, 1))
-        loss = answer.loss + recipe.loss.iou * iou_loss(answer.iou_logits, answer.achieved)
+        answer = game.answer(game.score(prompts), prompts, slice(None), slice(0, 1))
+        loss = answer.loss + recipe.loss.iou * _honesty(answer)
         total = total + recipe.loss.rounds[i] * loss.mean()
         shown = answer.logits[:, :, 0].detach()
         stats["clicks"] = float(answer.achieved.mean())  # the last round's stays
@@ -119,26 +135,28 @@ def run_rounds(game: Game) -> tuple[Tensor, Stats]:
 
 def _first_round(game: Game, prompts: Prompts, boxes: int, stats: Stats) -> tuple[Tensor, Tensor]:
     """The loss, and the logits (B, N, h4, w4), detached, that a user would be shown."""
-    iou, tokens = game.score(prompts)
-    total = torch.zeros((), device=iou.device)
+    tokens = game.score(prompts)
+    total = torch.zeros((), device=tokens.device)
     shown = []
     if boxes:
-        answer = game.answer(iou, tokens, prompts, slice(0, boxes), slice(0, 1))
-        each = answer.loss + game.recipe.loss.iou * iou_loss(answer.iou_logits, answer.achieved)
+        answer = game.answer(tokens, prompts, slice(0, boxes), slice(0, 1))
+        each = answer.loss + game.recipe.loss.iou * _honesty(answer)
         total = total + each.sum()
         shown.append(answer.logits[:, :, 0].detach())
         stats["box"] = float(answer.achieved.mean())
-    if boxes < iou.shape[1]:
-        answer = game.answer(iou, tokens, prompts, slice(boxes, None), slice(None))
+    if boxes < tokens.shape[1]:
+        answer = game.answer(tokens, prompts, slice(boxes, None), slice(None))
         total = total + _point_loss(answer, game.recipe.loss).sum()
-        best = answer.iou_logits[:, :, 1:].argmax(-1, keepdim=True) + 1
+        best = answer.judged[:, :, 1:].argmax(-1, keepdim=True) + 1
         index = best[..., None, None].expand(-1, -1, 1, *answer.logits.shape[-2:])
         shown.append(answer.logits.detach().gather(2, index).squeeze(2))
         stats["point"] = float(answer.achieved.gather(2, best).mean())
+        first = answer.scored[:, :, 1:].argmax(-1, keepdim=True) + 1
+        stats["point_scored"] = float(answer.achieved.gather(2, first).mean())
         stats["point_best"] = float(answer.achieved[:, :, 1:].amax(-1).mean())
-        gap = (torch.sigmoid(answer.iou_logits) - answer.achieved).detach().abs()
+        gap = (torch.sigmoid(answer.judged) - answer.achieved).detach().abs()
         stats["iou_error"] = float(gap.gather(2, best).mean())
-    return total / iou[..., 0].numel(), torch.cat(shown, 1)
+    return total / (tokens.shape[0] * tokens.shape[1]), torch.cat(shown, 1)
 
 
 def _point_loss(answer: Answer, rules: Loss) -> Tensor:
@@ -149,9 +167,11 @@ def _point_loss(answer: Answer, rules: Loss) -> Tensor:
         + three.amin(-1)
         + rules.others * three.mean(-1)
     )
-    iou = iou_loss(answer.iou_logits, answer.achieved).mean(-1)
-    order = rank_loss(answer.iou_logits[:, :, 1:], answer.achieved[:, :, 1:])
-    return masks + rules.iou * iou + rules.rank * order
+    order = sum(
+        rank_loss(guess[:, :, 1:], answer.achieved[:, :, 1:])
+        for guess in (answer.scored, answer.judged)
+    )
+    return masks + rules.iou * _honesty(answer).mean(-1) + rules.rank * order
 
 
 def _corrected(game: Game, prompts: Prompts, shown: Tensor, slot: int) -> Prompts:

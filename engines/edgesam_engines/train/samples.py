@@ -19,6 +19,7 @@ from edgesam_engines.train.augment import Tile
 from edgesam_engines.train.canvas import compose, draw_kind
 from edgesam_engines.train.config import Recipe
 from edgesam_engines.train.paste import paste_things
+from edgesam_engines.train.schedule import decay_start
 from edgesam_engines.train.sources import Entry, Ids, Image, Labelled, PhotoCache, Split
 
 TARGET_STRIDE = 2  # masks leave this module at half the side
@@ -61,19 +62,23 @@ class Batches(Dataset[Sample]):
         self._draw = PhotoDraw(split.train, {n: s.weight for n, s in sources.items()})
         self._cutouts = PhotoDraw(split.train, {n: s.cutout for n, s in sources.items()})
         self._backdrops = PhotoDraw(split.backdrops, recipe.data.backdrops)
-        self._sides = [int(s) for s in recipe.batch.sides]
-        shares = np.array(list(recipe.batch.sides.values()), np.float64)
-        self._side_shares = shares / shares.sum()
         cv2.setNumThreads(1)
 
     def __getitem__(self, step: int) -> Sample:
         rng = np.random.default_rng([self._recipe.seed, step])
-        side = int(rng.choice(self._sides, p=self._side_shares))
+        side = self._draw_side(step, rng)
         made = [self._sample(side, rng) for _ in range(self._photos)]
         return Sample(
             torch.from_numpy(np.stack([image for image, _ in made])),
             torch.from_numpy(np.stack([target for _, target in made])),
         )
+
+    def _draw_side(self, step: int, rng: np.random.Generator) -> int:
+        batch = self._recipe.batch
+        late = step >= decay_start(self._recipe.schedule)
+        sides = batch.late_sides if late and batch.late_sides else batch.sides
+        shares = np.array(list(sides.values()), np.float64)
+        return int(rng.choice([int(s) for s in sides], p=shares / shares.sum()))
 
     def _sample(self, side: int, rng: np.random.Generator) -> tuple[Image, NDArray[np.uint8]]:
         rules = self._recipe.canvas

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, cast
 
 import cv2
 import numpy as np
@@ -38,7 +38,9 @@ from edgesam_engines.train.sources import Entry, Image, Labelled, Split, decode
 
 Mask = NDArray[np.bool_]
 Clicks = list[tuple[float, float, int]]  # x, y in photo sides; label
-FIGURES = ("box", "point", "point_best", "clicks3", "iou_error")
+# `point` is what a user gets; `_scored`, `_stable`: had the answer been chosen by the first score,
+# by stability (the same mask at logits -1 and 1); `_best`: by the truth.
+FIGURES = ("box", "point", "point_scored", "point_stable", "point_best", "clicks3", "iou_error")
 _SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, float("inf"))}
 _COCO_PIXELS = 640 * 480  # areas are counted in a photo of this size
 _CALIBRATION_BINS = 10
@@ -62,6 +64,9 @@ class Answers(Protocol):
     def ask(self, clicks: list[Clicks], earlier: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Logits (N, M, h4, w4) and predicted IoUs (N, M) for N lists of clicks."""
 
+    def first_scores(self, clicks: list[Clicks]) -> Tensor:
+        """Predicted IoUs (N, M) before any mask is made."""
+
     def full(self, logits: Tensor) -> NDArray[np.bool_]:
         """(N, h4, w4) logits to (N, h, w) masks."""
 
@@ -78,6 +83,15 @@ class Asker:
 
     def ask(self, clicks: list[Clicks], earlier: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Logits (N, M, h4, w4) and predicted IoUs (N, M) for N lists of clicks."""
+        logits, iou = self.model.decode(self.embedding, self._prompts(clicks, earlier))
+        return logits[0], iou[0].sigmoid()
+
+    def first_scores(self, clicks: list[Clicks]) -> Tensor:
+        """Predicted IoUs (N, M) before any mask is made."""
+        iou, _ = self.model.scorer(self.embedding, self._prompts(clicks, None))
+        return cast(Tensor, iou[0].sigmoid())
+
+    def _prompts(self, clicks: list[Clicks], earlier: Tensor | None) -> Prompts:
         n, device = len(clicks), self.embedding.pixels.device
         coords = np.zeros((1, n, TRAINED_TOKENS, 2), np.float32)
         labels = np.full((1, n, TRAINED_TOKENS), PAD_LABEL, np.float32)
@@ -89,8 +103,7 @@ class Asker:
         mask = torch.zeros(1, n, low, low, device=device) if earlier is None else earlier[None]
         has = torch.full((1, n, 1), float(earlier is not None), device=device)
         at, kind = torch.from_numpy(coords).to(device), torch.from_numpy(labels).to(device)
-        logits, iou = self.model.decode(self.embedding, Prompts(at, kind, mask, has))
-        return logits[0], iou[0].sigmoid()
+        return Prompts(at, kind, mask, has)
 
     def full(self, logits: Tensor) -> NDArray[np.bool_]:
         """(N, h4, w4) logits to (N, h, w) masks."""
@@ -147,6 +160,12 @@ def next_click(made: Mask, true: Mask) -> tuple[float, float, int]:
     return (*extra[:2], BACKGROUND)
 
 
+def _stability(logits: Tensor) -> Tensor:
+    """(N, M): IoU of the mask at logit 1 with the mask at logit -1; 0 where both are empty."""
+    inner, outer = ((logits > at).flatten(2).sum(-1) for at in (1.0, -1.0))
+    return inner / outer.clamp(min=1)
+
+
 def measure(asker: Answers, masks: list[Mask], tally: Tally) -> None:
     """All protocols for all objects of one photo."""
     boxes = asker.full(asker.ask([_box_corners(m) for m in masks])[0][:, 0])
@@ -156,6 +175,8 @@ def measure(asker: Answers, masks: list[Mask], tally: Tally) -> None:
     each = torch.arange(len(masks), device=best.device)
     low, sure = logits[each, best], predicted[each, best].tolist()
     answers = np.stack([asker.full(logits[:, k]) for k in range(1, logits.shape[1])])
+    first = asker.first_scores(clicks)[:, 1:].argmax(-1).cpu().numpy()
+    stable = _stability(logits[:, 1:]).argmax(-1).cpu().numpy()
     point = answers[best.cpu().numpy() - 1, np.arange(len(masks))]
     made = point
     for _ in range(2):
@@ -167,7 +188,10 @@ def measure(asker: Answers, masks: list[Mask], tally: Tally) -> None:
         reached = iou(point[i], true)
         tally.rows["box"].append(iou(boxes[i], true))
         tally.rows["point"].append(reached)
-        tally.rows["point_best"].append(max(iou(a[i], true) for a in answers))
+        each_iou = [iou(a[i], true) for a in answers]
+        tally.rows["point_scored"].append(each_iou[first[i]])
+        tally.rows["point_stable"].append(each_iou[stable[i]])
+        tally.rows["point_best"].append(max(each_iou))
         tally.rows["clicks3"].append(iou(made[i], true))
         tally.rows["iou_error"].append(abs(sure[i] - reached))
         tally.area.append(float(true.mean()) * _COCO_PIXELS)
