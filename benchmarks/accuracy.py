@@ -16,10 +16,10 @@ from tqdm import tqdm
 
 import edgesam_rt as es
 from benchmarks import report
-from benchmarks.coco import CocoFolder
-from benchmarks.protocols import Contestant, ObjectScore, difference, judge, summary
 from edgesam_rt import bundle as bundles
 from edgesam_rt.api import Segmenter
+from edgesam_rt.bench.coco import CocoFolder
+from edgesam_rt.bench.protocols import Contestant, ObjectScore, difference, judge, summary
 from edgesam_rt.cli.exits import run_command
 from edgesam_rt.errors import ConfigError
 from edgesam_rt.types import U8

@@ -1,7 +1,8 @@
 """Every benchmark, one after the other, each in a process of its own, into files of stable names.
 
-`accuracy.json`, `speed.json`, `pipeline.json` in `--out`; then `python -m benchmarks.report` makes
-the tables. Quiet the machine first: the load average at the start is in every file.
+`speed.json`, `pipeline.json`, `limit.json`, `accuracy.json` in `--out`; then
+`python -m benchmarks.report` makes the tables. Quiet the machine first: the load average at the
+start is in every file.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ def commands(args: argparse.Namespace) -> dict[str, list[str]]:
     told = {
         "speed": ["--bundle", args.bundle, *(["--float", args.float] if args.float else [])],
         "pipeline": ["--bundle", args.bundle],
+        "limit": pair,
         "accuracy": [*pair, *(["--photos", str(args.photos)] if args.photos else [])],
     }
     return {

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import report
-from benchmarks.measure import series
+from edgesam_rt.bench.measure import series
 from edgesam_rt.cli.exits import run_command
 from edgesam_rt.errors import PipelineError
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import environment
+from edgesam_rt.bench.environment import Neighbours
 from edgesam_rt.cli.exits import run_command
 from edgesam_rt.errors import ConfigError, unknown_name
 
@@ -61,7 +62,7 @@ class Recorder:
         self._command = " ".join(["python", "-m", module, *_without_output(sys.argv[1:])])
         self._environment = {**environment.collect(), **more}
         self._parameters = {k: _plain(v) for k, v in vars(args).items() if k != "json"}
-        self._neighbours = environment.Neighbours()
+        self._neighbours = Neighbours()
 
     def finish(self, figures: Mapping[str, Any]) -> Report:
         """Write the report if a file was named, and print its tables."""

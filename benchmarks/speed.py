@@ -17,17 +17,15 @@ from functools import partial
 from pathlib import Path
 from unittest import mock
 
-import numpy as np
-
 import edgesam_rt as es
-from benchmarks import measure, report
-from benchmarks.measure import EngineClock, engine_clock, series
+from benchmarks import report
 from edgesam_rt import segmenter as segmenter_module
 from edgesam_rt.api import Segmenter
+from edgesam_rt.bench import measure
+from edgesam_rt.bench.cases import picture, points
+from edgesam_rt.bench.measure import EngineClock, engine_clock, series
 from edgesam_rt.bundle import DEFAULT, find
-from edgesam_rt.cameras.synthetic import SyntheticCamera
 from edgesam_rt.cli.exits import run_command
-from edgesam_rt.everything import grid
 from edgesam_rt.pipeline.metrics import peak_memory_mib
 from edgesam_rt.types import U8
 
@@ -37,14 +35,9 @@ SCORE_CHUNKS = (8, 16, 32, 64, 128, 256)
 MASK_CHUNKS = (1, 2, 4, 8, 16, 32)
 
 
-def frame() -> U8:
-    """The picture all is measured on, (480, 640, 3)."""
-    return SyntheticCamera(size_wh=(640, 480)).draw(0)
-
-
 def encoder(args: argparse.Namespace, side: int, threads: int) -> dict[str, object]:
     """Float against INT8 at one side: both orders of magnitude, and two ratios."""
-    pixels = frame()
+    pixels = picture()
     opened = {
         "float": es.open(args.float, encoder_side=side, threads=threads),
         "int8": es.open(args.bundle, encoder_side=side, threads=threads),
@@ -67,17 +60,10 @@ def encoder(args: argparse.Namespace, side: int, threads: int) -> dict[str, obje
     return row
 
 
-def points(count: int, pixels: U8) -> list[es.Prompt]:
-    """So many point prompts, spread over the picture."""
-    side = max(1, int(np.ceil(count**0.5)))
-    spread = grid.points(side, (pixels.shape[0], pixels.shape[1]))[:count]
-    return [es.Prompt.point(x, y) for x, y in spread.tolist()]
-
-
 def decoder(one: Segmenter, clock: EngineClock, count: int, repeats: int) -> dict[str, object]:
     """So many point prompts in one call of `predict`."""
-    pixels = frame()
-    embedding, prompts = one.encode(pixels), points(count, pixels)
+    pixels = picture()
+    embedding, prompts = one.encode(pixels), points(count)
     parts: dict[str, list[float]] = {"scorer": [], "mask_head": [], "decoder": []}
 
     def work() -> None:
@@ -98,7 +84,7 @@ def decoder(one: Segmenter, clock: EngineClock, count: int, repeats: int) -> dic
 
 def overhead(one: Segmenter, clock: EngineClock, repeats: int) -> dict[str, object]:
     """One frame with one point, from pixels to run lengths; what is not the engines' is ours."""
-    pixels = frame()
+    pixels = picture()
     rows = [one_frame(one, clock, pixels) for _ in range(WARM_UP + repeats)][WARM_UP:]
     return {name: series([row[name] for row in rows]) for name in rows[0]}
 
@@ -127,8 +113,8 @@ def one_frame(one: Segmenter, clock: EngineClock, pixels: U8) -> dict[str, float
 
 def chunks(one: Segmenter, repeats: int) -> list[dict[str, object]]:
     """256 points with other numbers of prompts per engine call."""
-    pixels = frame()
-    embedding, prompts = one.encode(pixels), points(256, pixels)
+    pixels = picture()
+    embedding, prompts = one.encode(pixels), points(256)
     grids = [("SCORE_CHUNK", SCORE_CHUNKS), ("MASK_CHUNK", MASK_CHUNKS)]
     works = {(name, size): (name, size) for name, sizes in grids for size in sizes}
 

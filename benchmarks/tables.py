@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmarks.protocols import SIZES
+from benchmarks.limit import tables as limit
+from benchmarks.markdown import markdown
 from benchmarks.report import Report
+from edgesam_rt.bench.protocols import SIZES
 
 Row = Mapping[str, Any]
 
@@ -33,13 +35,6 @@ def where(report: Report) -> str:
         f"`{report.command}`: {e['cpu']} ({flags}), {e['cores_usable']} cores, {load}, "
         f"Python {e['python']}, {', '.join(packages)}, commit {e['git_commit']}, {e['date'][:10]}."
     )
-
-
-def markdown(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Lay out a table: first column left, the others right."""
-    rule = ["---"] + ["---:"] * (len(head) - 1)
-    lines = [head, rule, *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines) + "\n"
 
 
 def _accuracy(figures: Row) -> Iterator[tuple[str, str]]:
@@ -178,4 +173,5 @@ MAKERS: dict[str, Callable[[Row], Iterator[tuple[str, str]]]] = {
     "accuracy-torch": _accuracy_torch,
     "speed": _speed,
     "pipeline": _pipeline,
+    "limit": limit.make,
 }

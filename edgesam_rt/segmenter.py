@@ -169,7 +169,8 @@ class Decoder:
         wanted = np.zeros(scored.predicted_iou.shape, np.bool_)
         wanted[:, choices] = near & batch.ambiguous[:, None]
         wanted[~batch.ambiguous, self.facts.clear_answer] = True
-        return np.nonzero(wanted)
+        rows, answers = np.nonzero(wanted)
+        return rows, answers
 
     def predict(
         self, embedding: Embedding, prompts: Sequence[Prompt], *, multimask_output: bool = False

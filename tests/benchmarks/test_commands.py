@@ -10,14 +10,14 @@ import pytest
 
 from benchmarks import accuracy, pipeline, report, speed
 from benchmarks import all as everything
-from benchmarks.coco import CocoFolder
-from benchmarks.protocols import Contestant
+from edgesam_rt.bench.coco import CocoFolder
+from edgesam_rt.bench.protocols import Contestant
 from edgesam_rt.cameras.synthetic import SyntheticCamera
 from edgesam_rt.errors import ConfigError
 from edgesam_rt.imaging import rle
 from edgesam_rt.records import Prompt
 from edgesam_rt.types import Bool
-from tests.benchmarks.toys import Guess, Toy, disc
+from tests.bench.toys import Guess, Toy, disc
 
 FRAMES = 2
 BUNDLE = "pocketsam-int8"
@@ -105,11 +105,6 @@ def test_speed_measures_every_part(tmp_path: Path, capsys: pytest.CaptureFixture
     capsys.readouterr()
 
 
-def test_points_are_spread_and_all_of_them_distinct() -> None:
-    prompts = speed.points(10, speed.frame())
-    assert len({tuple(p.point_coords[0].tolist()) for p in prompts}) == 10
-
-
 def test_throughput_is_compared_with_the_slowest_thread_of_the_steady_part() -> None:
     n = pipeline.STARTING + 11
     times = {"capture_ms": 1, "fit_ms": 5, "encode_ms": 35, "decode_ms": 9, "mask_ms": 1}
@@ -150,7 +145,7 @@ def test_all_gives_every_benchmark_its_file(tmp_path: Path) -> None:
     )
     found = everything.commands(args)
     assert {case: words[-1] for case, words in found.items()} == {
-        case: str(tmp_path / f"{case}.json") for case in ("speed", "pipeline", "accuracy")
+        case: str(tmp_path / f"{case}.json") for case in ("speed", "pipeline", "limit", "accuracy")
     }
     assert found["accuracy"][:4] == ["--bundle", "twin", "--bundle", BUNDLE]
     assert found["speed"][:4] == ["--bundle", BUNDLE, "--float", "twin"]
@@ -159,7 +154,7 @@ def test_all_gives_every_benchmark_its_file(tmp_path: Path) -> None:
 @pytest.mark.torch
 def test_the_float_model_in_torch_stands_beside_its_bundle(data: Path, tmp_path: Path) -> None:
     evaluate = pytest.importorskip("edgesam_engines.evaluate")
-    checkpoint = Path("engines/checkpoints/pocketsam-0.1.safetensors")
+    checkpoint = Path("engines/checkpoints/pocketsam-0.2.safetensors")
     out = tmp_path / "torch.json"
     words = ["--checkpoint", str(checkpoint), "--bundle", BUNDLE, "--side", "384"]
     assert evaluate.main([*words, "--data", str(data), "--json", str(out)]) == 0

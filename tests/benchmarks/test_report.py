@@ -69,11 +69,40 @@ PIPELINE = {
         }
     ],
 }
+SUMS = {
+    "mmacs": 2500.0,
+    "mbytes": 150.0,
+    "ms": 25.0,
+    "possible_ms": 10.0,
+    "lost_ms": 15.0,
+    "share": 0.4,
+}
+LIMIT = {
+    "machine": [
+        {
+            "threads": 1,
+            "gmacs_per_s": {"int8": {"QLinearConv": 300.0}, "fp32": {"Conv": 80.0}},
+            "bandwidth": [[1048576, 60.0]],
+        }
+    ],
+    "engines": [
+        {
+            "precision": "int8",
+            "side": 512,
+            "threads": 1,
+            "run_ms": ROW,
+            "all": SUMS,
+            "kinds": [{"kind": "depthwise", "nodes": 24, **SUMS}],
+            "worst": [{"name": "/conv", "op": "QLinearConv", "kind": "depthwise", **SUMS}],
+        }
+    ],
+}
 FIGURES: dict[str, dict[str, Any]] = {
     "accuracy": ACCURACY,
     "accuracy-torch": ACCURACY,
     "speed": SPEED,
     "pipeline": PIPELINE,
+    "limit": LIMIT,
 }
 
 

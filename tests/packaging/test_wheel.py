@@ -90,9 +90,10 @@ def test_the_wheel_has_all_data_files_and_the_types_mark(wheel: Path) -> None:
     data = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "edgesam_rt").rglob("*")
-        if path.suffix in (".toml", ".typed", ".html", ".css") or path.name == "py.typed"
+        if path.suffix in (".toml", ".typed", ".html", ".css", ".json")
+        and "bundles" not in path.parts
     }
-    assert "edgesam_rt/py.typed" in data
+    assert {"edgesam_rt/py.typed", "edgesam_rt/bench/report.schema.json"} <= data
     assert data <= names_in(wheel)
 
 
@@ -155,6 +156,13 @@ def _values_of(data: object, key: str) -> Iterator[object]:
     elif isinstance(data, list):
         for value in data:
             yield from _values_of(value, key)
+
+
+def test_the_board_can_be_measured(python: Path, outside: Path) -> None:
+    command: list[str | Path] = [python.parent / "edgesam-bench", "--quick", "--quiet"]
+    done = run([*command, "--out", "bench.json"], outside)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((outside / "bench.json").read_text())["complete"] is True
 
 
 def test_the_program_interface_works(python: Path, outside: Path) -> None:

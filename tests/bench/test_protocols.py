@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.protocols import (
+from edgesam_rt.bench.protocols import (
     REFERENCE_AREA,
     ObjectScore,
     deepest,
@@ -18,7 +18,7 @@ from benchmarks.protocols import (
 )
 from edgesam_rt.records import BACKGROUND, FOREGROUND, Prompt
 from edgesam_rt.types import Bool
-from tests.benchmarks.toys import SIDE, Toy, disc, knows, maskset
+from tests.bench.toys import SIDE, Toy, disc, knows, maskset
 
 OBJECTS = [disc(16, 16, 9), disc(45, 40, 12), disc(12, 52, 5)]
 CHOICES = (1, 2, 3)

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 import pytest
 
-from benchmarks import environment
-from benchmarks.measure import engine_clock, interleave, series
 from edgesam_rt.backends.base import Backend, Feeds, Outputs
+from edgesam_rt.bench.measure import engine_clock, interleave, series
 from edgesam_rt.manifest import TensorSpec
 
 
@@ -55,17 +53,3 @@ def test_the_clock_counts_runs_by_part_inside_its_block_only(
         assert clock.take() == {}
     engine.run({})
     assert clock.take() == {}
-
-
-def test_the_environment_says_what_figures_depend_on() -> None:
-    found = environment.collect()
-    for key in ("cpu", "cpu_flags", "cores_usable", "load_average", "onnxruntime", "date"):
-        assert found[key], key
-
-
-def test_the_governor_is_read_where_there_is_one(tmp_path: Path) -> None:
-    assert environment.governor(tmp_path) is None
-    folder = tmp_path / "cpu0" / "cpufreq"
-    folder.mkdir(parents=True)
-    (folder / "scaling_governor").write_text("performance\n")
-    assert environment.governor(tmp_path) == "performance"

@@ -1,6 +1,6 @@
 """What is asked about an object, and how the answers are judged. Knows no engine.
 
-Three protocols, as in design.md section 10; figures are IoUs at the photo's own resolution:
+Three protocols; figures are IoUs at the photo's own resolution:
 
 - **box**: the tight box around the true mask.
 - **point**: one point, the pixel deepest inside the object; the answer the model itself chooses.

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.coco import CocoFolder
+from edgesam_rt.bench.coco import CocoFolder
 from edgesam_rt.errors import ConfigError
 
 pytest.importorskip("pycocotools")

@@ -1,0 +1,1 @@
+"""What a board measures of itself: `edgesam-bench`. Needs no repository and no network."""

@@ -1,0 +1,138 @@
+"""Where a benchmark ran: without this, its figures mean nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import edgesam_rt
+from edgesam_rt.bench.files import said_by, text
+from edgesam_rt.bench.report import Machine
+from edgesam_rt.boards import detect
+
+PACKAGES = ("numpy", "opencv-python-headless", "onnxruntime", "msgspec")
+# What integer and float kernels choose by, as the Linux kernel spells it on x86 and on Arm.
+FLAGS = (
+    *("avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8", "amx_tile"),
+    *("asimd", "asimddp", "i8mm", "sve"),
+)
+# Arm kernels name no model: the part number of the core (Arm's MIDR_EL1) does.
+ARM_PARTS = {
+    "0xd03": "Cortex-A53",
+    "0xd07": "Cortex-A57",
+    "0xd08": "Cortex-A72",
+    "0xd0b": "Cortex-A76",
+    "0xd42": "Cortex-A78AE",
+}
+
+
+def machine(root: Path = Path("/")) -> Machine:
+    """What this machine is.
+
+    Args:
+        root: where /proc and /sys are looked for; tests put a folder of their own here.
+    """
+    cpu = cpuinfo(root)
+    known = set(cpu.get("flags", cpu.get("Features", "")).split())
+    return Machine(
+        arch=platform.machine(),
+        cpu=_cpu_name(cpu),
+        cpu_flags=tuple(flag for flag in FLAGS if flag in known),
+        cores=os.cpu_count() or 1,
+        memory_mib=_memory_mib(root),
+        model=_model(root),
+        board=detect(root),
+    )
+
+
+def software(root: Path = Path("/")) -> dict[str, str]:
+    """Versions of what the figures depend on, by name; what is not here is left out."""
+    found: Mapping[str, str | None] = {
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "libc": " ".join(platform.libc_ver()).strip(),
+        "l4t": text(root / "etc/nv_tegra_release"),
+        "edgesam_rt": edgesam_rt.__version__,
+        **{name: package_version(name) for name in PACKAGES},
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def package_version(package: str) -> str | None:
+    """Of an installed distribution; None if there is none (a bare checkout)."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def power_mode() -> str | None:
+    """Jetson's power mode as `nvpmodel -q` says it; None elsewhere."""
+    said = said_by(("nvpmodel", "-q"))
+    return " ".join(said.split()) if said else None
+
+
+def load_average() -> tuple[float, ...]:
+    """Over 1, 5 and 15 minutes."""
+    return tuple(round(v, 2) for v in os.getloadavg())
+
+
+class Neighbours:
+    """How busy other processes kept the cores while a benchmark ran."""
+
+    def __init__(self) -> None:
+        """Begin to watch."""
+        self._before = self._read()
+
+    def share(self) -> float | None:
+        """Share of all cores that others used so far, 0 to 1; None where it cannot be known."""
+        (was_s, was_busy, was_own), (now_s, busy, own) = self._before, self._read()
+        if busy is None or was_busy is None or now_s == was_s:
+            return None
+        others = (busy - was_busy) - (own - was_own)
+        return round(max(0.0, others) / ((now_s - was_s) * (os.cpu_count() or 1)), 3)
+
+    @staticmethod
+    def _read() -> tuple[float, float | None, float]:
+        """Seconds: now, all cores busy since boot, this process and its ended children."""
+        times = os.times()
+        own = times.user + times.system + times.children_user + times.children_system
+        try:
+            words = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:9]
+        except OSError:
+            return time.monotonic(), None, own
+        user, nice, system, _idle, _waits, *rest = (int(word) for word in words)
+        ticks = user + nice + system + sum(rest)
+        return time.monotonic(), ticks / os.sysconf("SC_CLK_TCK"), own
+
+
+def cpuinfo(root: Path = Path("/")) -> dict[str, str]:
+    """The last value of every key of /proc/cpuinfo; empty where there is none."""
+    lines = (text(root / "proc/cpuinfo") or "").splitlines()
+    pairs = (line.split(":", 1) for line in lines if ":" in line)
+    return {key.strip(): value.strip() for key, value in pairs}
+
+
+def _cpu_name(cpu: Mapping[str, str]) -> str:
+    part = cpu.get("CPU part")
+    named = ARM_PARTS.get(part, f"Arm core {part}") if part else platform.processor()
+    return cpu.get("model name") or named or "unknown"
+
+
+def _memory_mib(root: Path) -> int:
+    for line in (text(root / "proc/meminfo") or "").splitlines():
+        if line.startswith("MemTotal:"):
+            return int(line.split()[1]) // 1024
+    return 0
+
+
+def _model(root: Path) -> str:
+    dmi = root / "sys/class/dmi/id"
+    named = text(root / "proc/device-tree/model") or " ".join(
+        word for word in (text(dmi / "sys_vendor"), text(dmi / "product_name")) if word
+    )
+    return named.strip()
