@@ -1,4 +1,6 @@
-"""Mask IoU of bundles on coco-val by three protocols, all bundles on the same photos in one run.
+"""Mask IoU of bundles by three protocols, all bundles on the same photos in one run.
+
+The photos are `coco-val`, or with `--on clips` frames of the clips that have masks (DAVIS).
 
 It asks through the runtime's own `encode` and `predict`, so the preprocessing is the shipped one.
 The float model in torch is measured by `python -m edgesam_engines.evaluate`, in the same form.
@@ -16,6 +18,7 @@ from tqdm import tqdm
 
 import edgesam_rt as es
 from benchmarks import report
+from benchmarks.clips import MaskedClips
 from edgesam_rt import bundle as bundles
 from edgesam_rt.api import Segmenter
 from edgesam_rt.bench.coco import CocoFolder
@@ -26,6 +29,7 @@ from edgesam_rt.types import U8
 
 DATA = Path("../shared/data")
 PHOTOS = "coco-val"
+CLIPS = "clips"
 SIDES = (512, 384)  # of the encoders that ship
 
 
@@ -51,7 +55,9 @@ def _look(segmenter: Segmenter, pixels: U8) -> partial[list[es.MaskSet]]:
     return partial(segmenter.predict, segmenter.encode(pixels))
 
 
-def measure(contestants: Sequence[Contestant], photos: CocoFolder) -> dict[str, object]:
+def measure(
+    contestants: Sequence[Contestant], photos: CocoFolder | MaskedClips
+) -> dict[str, object]:
     """Judge all contestants photo by photo; each is compared with the first of its encoder side."""
     scores: list[list[ObjectScore]] = [[] for _ in contestants]
     used = 0
@@ -93,10 +99,13 @@ def _run(args: argparse.Namespace) -> int:
     import cv2
 
     cv2.setNumThreads(args.threads)
-    recorder = report.Recorder("accuracy", "benchmarks.accuracy", args)
+    on_clips = args.on == CLIPS
+    case = "accuracy-clips" if on_clips else "accuracy"
+    recorder = report.Recorder(case, "benchmarks.accuracy", args)
+    folder = (MaskedClips if on_clips else CocoFolder)(args.data / args.on, args.photos)
     named = args.bundle or [bundles.DEFAULT]
     opened = [contestant(name, side, args.threads) for side in args.side or SIDES for name in named]
-    recorder.finish(measure(opened, CocoFolder(args.data / PHOTOS, args.photos)))
+    recorder.finish(measure(opened, folder))
     return 0
 
 
@@ -109,6 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="NAME|PATH",
         help="repeatable; the first is what the others of a side are compared with",
     )
+    p.add_argument("--on", choices=(PHOTOS, CLIPS), default=PHOTOS, help="which pictures")
     add_arguments(p)
     args = p.parse_args(argv)
     return run_command(lambda: _run(args))

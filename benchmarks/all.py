@@ -1,6 +1,6 @@
 """Every benchmark, one after the other, each in a process of its own, into files of stable names.
 
-`speed.json`, `pipeline.json`, `limit.json`, `accuracy.json` in `--out`; then
+`speed.json`, `pipeline.json`, `limit.json`, `accuracy.json`, `accuracy-clips.json` in `--out`; then
 `python -m benchmarks.report` makes the tables. Quiet the machine first: the load average at the
 start is in every file.
 """
@@ -27,6 +27,7 @@ def commands(args: argparse.Namespace) -> dict[str, list[str]]:
         "pipeline": ["--bundle", args.bundle],
         "limit": pair,
         "accuracy": [*pair, *(["--photos", str(args.photos)] if args.photos else [])],
+        "accuracy-clips": [*pair, "--on", "clips"],
     }
     return {
         case: [*words, "--data", str(args.data), "--json", str(args.out / f"{case}.json")]
@@ -49,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = p.parse_args(argv)
     for case, words in commands(args).items():
         sys.stderr.write(f"{case} ...\n")
-        code = subprocess.run([sys.executable, "-m", f"benchmarks.{case}", *words]).returncode
+        module = case.partition("-")[0]
+        code = subprocess.run([sys.executable, "-m", f"benchmarks.{module}", *words]).returncode
         if code:
             return code
     return 0

@@ -42,6 +42,10 @@ def _accuracy(figures: Row) -> Iterator[tuple[str, str]]:
     yield _by_size("accuracy-by-size", figures)
 
 
+def _accuracy_clips(figures: Row) -> Iterator[tuple[str, str]]:
+    yield _accuracy_table("accuracy-clips", figures)
+
+
 def _accuracy_torch(figures: Row) -> Iterator[tuple[str, str]]:
     yield _accuracy_table("accuracy-torch", figures)
 
@@ -55,13 +59,15 @@ def _accuracy_table(name: str, figures: Row) -> tuple[str, str]:
         "best candidate",
         "3 clicks",
         "error of the score",
+        "calibration error",
     ]
     rows = []
     for row in figures["rows"]:
         means = row["miou"]["all"]
         cells = [row["name"], *(_with_difference(row, m) for m in ("box", "point"))]
         cells += [f"{100 * means['point_best']:.1f}", _with_difference(row, "clicks")]
-        rows.append([*cells, f"{100 * means['score_error']:.1f}"])
+        errors = (f"{100 * means[k]:.1f}" for k in ("score_error", "calibration_error"))
+        rows.append([*cells, *errors])
     return name, markdown(head, rows)
 
 
@@ -170,6 +176,7 @@ def _imports(figures: Row) -> str:
 
 MAKERS: dict[str, Callable[[Row], Iterator[tuple[str, str]]]] = {
     "accuracy": _accuracy,
+    "accuracy-clips": _accuracy_clips,
     "accuracy-torch": _accuracy_torch,
     "speed": _speed,
     "pipeline": _pipeline,

@@ -22,6 +22,7 @@ from edgesam_rt.types import F64, U8, Bool
 
 ROUNDS = 3  # clicks of the third protocol
 MEASURES = ("box", "point", "clicks", "point_best", "score_error")
+CALIBRATION_BINS = 10
 REFERENCE_AREA = 480 * 640  # areas are those of a photo scaled to this, so that photos compare
 SIZES = {  # COCO's limits, px
     "all": (0.0, np.inf),
@@ -67,14 +68,22 @@ class Contestant:
 
 
 class ObjectScore(NamedTuple):
-    """Of one object: its area in a photo of REFERENCE_AREA, px, and what was reached in [0, 1]."""
+    """Of one object: its area in a photo of REFERENCE_AREA, px, and what was reached in [0, 1].
+
+    `claimed` is the predicted IoU of the answer to the point.
+    """
 
     area: float
     box: float
     point: float
     clicks: float
     point_best: float
-    score_error: float
+    claimed: float
+
+    @property
+    def score_error(self) -> float:
+        """How far off the predicted IoU was."""
+        return abs(self.claimed - self.point)
 
 
 class Deepest(NamedTuple):
@@ -154,7 +163,7 @@ def judge(answer: Answerer, objects: Sequence[Bool], choices: Sequence[int]) -> 
             point=point[i],
             clicks=clicks[i],
             point_best=best[i],
-            score_error=abs(claimed[i] - point[i]),
+            claimed=claimed[i],
         )
         for i, truth in enumerate(objects)
     ]
@@ -189,8 +198,24 @@ def summary(scores: Sequence[ObjectScore]) -> dict[str, dict[str, float]]:
         row: dict[str, float] = {"objects": int(chosen.sum())}
         if chosen.any():
             row |= {m: round(float(_column(scores, m)[chosen].mean()), 5) for m in MEASURES}
+            claimed, point = (_column(scores, m)[chosen] for m in ("claimed", "point"))
+            row["calibration_error"] = round(calibration_error(claimed, point), 5)
         out[name] = row
     return out
+
+
+def calibration_error(claimed: F64, reached: F64) -> float:
+    """How far scores are from what they promise: expected calibration error, [0, 1].
+
+    The gap between mean claimed and mean reached IoU in ten equal bins of the claimed one, weighted
+    by their counts (Guo et al. 2017, "On calibration of modern neural networks", for IoUs).
+    """
+    bins = np.minimum((claimed * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    gaps = [
+        abs(float((claimed - reached)[bins == b].mean())) * np.count_nonzero(bins == b)
+        for b in np.unique(bins)
+    ]
+    return float(sum(gaps)) / len(claimed)
 
 
 def difference(

@@ -43,7 +43,14 @@ SETTINGS = Settings(
     warm_up=1,
     size_wh=(640, 480),
 )
-MEANS = {"box": 0.7, "point": 0.4, "clicks": 0.5, "point_best": 0.6, "score_error": 0.2}
+MEANS = {
+    "box": 0.7,
+    "point": 0.4,
+    "clicks": 0.5,
+    "point_best": 0.6,
+    "score_error": 0.2,
+    "calibration_error": 0.05,
+}
 
 
 def series(p50: float = 100.0, scatter: float = 0.01, **more: Any) -> Series:

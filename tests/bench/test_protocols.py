@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from edgesam_rt.bench.protocols import (
     REFERENCE_AREA,
     ObjectScore,
+    calibration_error,
     deepest,
     difference,
     iou,
@@ -25,12 +26,12 @@ CHOICES = (1, 2, 3)
 
 
 def score(area: float, value: float) -> ObjectScore:
-    return ObjectScore(area, value, value, value, value, 0.0)
+    return ObjectScore(area, value, value, value, value, value)
 
 
 def test_a_perfect_predictor_scores_one_in_every_protocol() -> None:
     for found in judge(Toy(knows(OBJECTS), score=1.0), OBJECTS, CHOICES):
-        assert found[1:] == (1, 1, 1, 1, 0)
+        assert found[1:] == (1, 1, 1, 1, 1)
 
 
 def test_an_empty_answer_scores_nothing() -> None:
@@ -47,6 +48,14 @@ def test_the_best_candidate_is_looked_for_among_the_answers_to_an_ambiguous_poin
 
 def test_the_score_error_is_that_of_the_chosen_answer() -> None:
     assert judge(Toy(knows(OBJECTS), score=0.75), OBJECTS, CHOICES)[0].score_error == 0.25
+
+
+def test_scores_that_promise_too_much_are_off_by_that_much() -> None:
+    reached = np.linspace(0.05, 0.75, 40)
+    assert calibration_error(reached, reached) == 0
+    assert calibration_error(reached + 0.2, reached) == pytest.approx(0.2)
+    noise = np.array([0.1, -0.1] * 20)  # right on the average of each bin
+    assert calibration_error(np.full(40, 0.55), 0.55 + noise) == pytest.approx(0, abs=1e-9)
 
 
 def test_every_protocol_asks_what_its_name_says() -> None:

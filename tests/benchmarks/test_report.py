@@ -23,7 +23,14 @@ ENVIRONMENT = {
     "date": "2026-01-02T03:04:05+00:00",
     "others_cpu_share": 0.02,
 }
-MEANS = {"box": 0.7, "point": 0.4, "clicks": 0.5, "point_best": 0.6, "score_error": 0.2}
+MEANS = {
+    "box": 0.7,
+    "point": 0.4,
+    "clicks": 0.5,
+    "point_best": 0.6,
+    "score_error": 0.2,
+    "calibration_error": 0.05,
+}
 SIZES = ("all", "small", "medium")
 MIOU = {**{s: {"objects": 9, **MEANS} for s in SIZES}, "large": {"objects": 0}}
 LESS = {m: {"points": -0.25, "standard_error": 0.05} for m in ("box", "point", "clicks")}
@@ -99,6 +106,7 @@ LIMIT = {
 }
 FIGURES: dict[str, dict[str, Any]] = {
     "accuracy": ACCURACY,
+    "accuracy-clips": ACCURACY,
     "accuracy-torch": ACCURACY,
     "speed": SPEED,
     "pipeline": PIPELINE,

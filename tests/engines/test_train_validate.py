@@ -60,6 +60,9 @@ class Scripted:
     def first_scores(self, clicks: list[Clicks]) -> torch.Tensor:
         return torch.tensor([[0.1, 0.2, 0.9, 0.3]] * len(clicks))
 
+    def facts(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits.mean((-2, -1)).unsqueeze(-1)
+
     def full(self, logits: torch.Tensor) -> np.ndarray:
         return (logits > 0).numpy()
 
@@ -87,6 +90,8 @@ def test_the_protocols_ask_choose_and_correct() -> None:
         "clicks3": 1,
         "iou_error": pytest.approx(0.2),
     }
+    assert tally.answers[0].reached.tolist() == [0.5, 1, 0]
+    assert tally.answers[0].judged.tolist() == pytest.approx([0.7, 0.2, 0.1])
     box, point, second, third = (a[0] for a in asker.asked)
     assert box == [(10 / 80, 10 / 60, 2), (40 / 80, 30 / 60, 3)]
     assert point == [(*deepest(true)[:2], 1)]

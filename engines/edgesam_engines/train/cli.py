@@ -11,12 +11,10 @@ from pathlib import Path
 import cv2
 import torch
 
-from edgesam_engines.families.lite0 import fold_norms
-from edgesam_engines.families.pocketsam import PocketSAM
 from edgesam_engines.train.checkpoint import CheckpointError
 from edgesam_engines.train.config import Recipe, RecipeError, load_recipe
 from edgesam_engines.train.loop import train
-from edgesam_engines.train.network import load_weights
+from edgesam_engines.train.network import load_weights, model_of
 from edgesam_engines.train.sources import split_sources
 from edgesam_engines.train.validate import validate
 
@@ -56,7 +54,8 @@ def pick_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
-def _prepare(recipe: Recipe, device: torch.device) -> None:
+def prepare(recipe: Recipe, device: torch.device) -> None:
+    """Settings of the process, before the first tensor is made."""
     cv2.setNumThreads(1)
     torch.set_flush_denormal(True)
     if device.type == "cpu":
@@ -64,12 +63,8 @@ def _prepare(recipe: Recipe, device: torch.device) -> None:
 
 
 def _validate_only(recipe: Recipe, args: argparse.Namespace, device: torch.device) -> None:
-    model = PocketSAM()
-    fold_norms(model.encoder.trunk)
-    model.load_state_dict(load_weights(args.validate))
-    figures = validate(
-        model.to(device).eval(), split_sources(args.data, recipe.data), recipe, device
-    )
+    model = model_of(load_weights(args.validate)).to(device)
+    figures = validate(model, split_sources(args.data, recipe.data), recipe, device)
     args.out.mkdir(parents=True, exist_ok=True)
     report = args.out / f"validation-{args.validate.stem}.json"
     report.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
@@ -88,7 +83,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         recipe = load_recipe(args.config)
         device = pick_device(recipe.hardware.device)
-        _prepare(recipe, device)
+        prepare(recipe, device)
         if args.validate is not None:
             _validate_only(recipe, args, device)
             return EXIT_DONE

@@ -42,6 +42,7 @@ class Batch(_Strict, frozen=True):
     photos_cuda: AtLeastOne
     prompts: AtLeastOne  # per photo
     sides: dict[str, Weight]  # crop side in pixels (a multiple of 32) to its share of the steps
+    late_sides: dict[str, Weight] = {}  # the same in the decay at the end; empty: as before it
 
 
 class Source(_Strict, frozen=True):
@@ -61,6 +62,7 @@ class Data(_Strict, frozen=True):
     split_seed: int = 0
     allow_doubtful_terms: bool = False  # take sources whose meta.json forbids commercial use
     cache_mib: Count = 3000  # decoded photos kept in memory, per worker
+    extra_roots: tuple[str, ...] = ()  # folders of labels by `train.pseudo`, the last one wins
 
 
 class Canvas(_Strict, frozen=True):
@@ -133,8 +135,10 @@ class Loss(_Strict, frozen=True):
     single_on_points: Weight  # token 0 at a first point, where tokens 1 to 3 answer
     others: Weight  # mean loss of the answers that are not the best
     iou: Weight  # predicted against achieved IoU, cross entropy
+    frame: Weight  # expected frame of an answer against the object's box
     rank: Weight  # pairwise order of the three answers, weighted by the gap
     boundary_radius: Annotated[int, Meta(ge=1, le=8)] = 1  # low-resolution pixels
+    hard: Weight = 0.0  # objects that the answer misses weigh up to this much more
 
 
 class Optim(_Strict, frozen=True):
@@ -160,6 +164,7 @@ class Schedule(_Strict, frozen=True):
     warmup_steps: Count
     decay_steps: Count
     floor: Share  # last learning rate, relative to `lr`
+    integer_steps: Count = 0  # last steps with the encoder rounded as in its INT8 engine
 
 
 class Validation(_Strict, frozen=True):
@@ -216,9 +221,11 @@ def load_recipe(path: Path) -> Recipe:
 
 
 def _contradiction(recipe: Recipe) -> str | None:
-    sides = recipe.batch.sides
-    if not sides or any(not s.isdigit() or int(s) < 64 or int(s) % 32 for s in sides):
-        return f"batch.sides: {sorted(sides)} must be multiples of 32, 64 or more"
+    for name, sides in (("sides", recipe.batch.sides), ("late_sides", recipe.batch.late_sides)):
+        if (name == "sides" and not sides) or any(
+            not s.isdigit() or int(s) < 64 or int(s) % 32 for s in sides
+        ):
+            return f"batch.{name}: {sorted(sides)} must be multiples of 32, 64 or more"
     if recipe.validation.side % 32:
         return f"validation.side: {recipe.validation.side} is not a multiple of 32"
     if not any(s.weight for s in recipe.data.sources.values()):
@@ -226,6 +233,8 @@ def _contradiction(recipe: Recipe) -> str | None:
     s = recipe.schedule
     if s.warmup_steps + s.decay_steps > s.total_steps:
         return "schedule: warm-up and decay are longer than the training"
+    if s.integer_steps > s.decay_steps:
+        return "schedule: integer_steps begin before the decay, where BatchNorms still move"
     return None
 
 

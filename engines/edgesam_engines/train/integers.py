@@ -38,7 +38,8 @@ class Range(nn.Module):
             self._follow(x.detach())
         scale = max(self.high - self.low, _FLOOR) / _ACTIVATION_MAX
         zero = min(max(round(-self.low / scale), 0), _ACTIVATION_MAX)
-        return torch.fake_quantize_per_tensor_affine(x, scale, zero, 0, _ACTIVATION_MAX)
+        out: Tensor = torch.fake_quantize_per_tensor_affine(x, scale, zero, 0, _ACTIVATION_MAX)
+        return out
 
     def _follow(self, x: Tensor) -> None:
         low, high = (float(v) for v in torch.aminmax(x))
@@ -53,9 +54,10 @@ def round_kernel(weight: Tensor) -> Tensor:
     """(O, I, h, w) rounded to int8 steps, a scale for each of the O."""
     peak = weight.detach().abs().amax((1, 2, 3)).clamp(min=_FLOOR)
     zero = torch.zeros_like(peak, dtype=torch.int32)
-    return torch.fake_quantize_per_channel_affine(
+    out: Tensor = torch.fake_quantize_per_channel_affine(
         weight, peak / _KERNEL_MAX, zero, 0, -_KERNEL_MAX, _KERNEL_MAX
     )
+    return out
 
 
 class IntegerConvNorm(ConvNorm):

@@ -9,6 +9,9 @@ from torch.nn import functional
 from edgesam_engines.train.config import Loss
 
 _SMOOTH = 1.0  # pixels added to both sides of the dice ratio
+_FRAME_FLOOR = 0.004  # smallest half-size of an object, in image sides
+_FRAME_FAR = 4.0  # half-sizes; a frame farther off than this is not pulled harder
+_IOU_FLOOR = 1e-3  # an object that is missed weighs no more than one found to this part
 _AREA_FLOOR = 8.0  # pixels; keeps the loss of tiny objects bounded
 
 
@@ -44,6 +47,25 @@ def mask_loss(logits: Tensor, target: Tensor, weight: Tensor, rules: Loss) -> Te
     return rules.dice * dice + rules.bce_area * by_area + rules.bce_mean * cross.mean(pixels)
 
 
+def frame_loss(frames: Tensor, boxes: Tensor) -> Tensor:
+    """How far expected frames are from the objects' boxes.
+
+    Args:
+        frames: (B, N, M, 4) centre x, y and half-size x, y in image sides.
+        boxes: (B, N, 2, 2) upper left and lower right corners in image sides.
+
+    Returns:
+        (B, N, M): mean over both axes of the distance of the centres in the object's half-sizes
+        plus the log ratio of the sizes, both smooth near 0 and bounded far away.
+    """
+    low, high = boxes.unsqueeze(2).unbind(-2)
+    half = ((high - low) / 2).clamp(min=_FRAME_FLOOR)
+    shift = (frames[..., :2] - (low + high) / 2) / half
+    scale = (frames[..., 2:] / half).log()
+    off = torch.cat([shift.clamp(-_FRAME_FAR, _FRAME_FAR), scale], -1)
+    return 2 * functional.smooth_l1_loss(off, torch.zeros_like(off), reduction="none").mean(-1)
+
+
 @torch.no_grad()
 def achieved_iou(logits: Tensor, fine: Tensor) -> Tensor:
     """IoU of the answers as masks.
@@ -68,6 +90,26 @@ def achieved_iou(logits: Tensor, fine: Tensor) -> Tensor:
     both = counts[..., 0]
     union = counts[..., 1] + true.sum(-1, keepdim=True) - both
     return both / union.clamp(min=1)
+
+
+def hard_weight(achieved: Tensor, amount: float) -> Tensor:
+    """Weights of objects by how far the best answer is from them.
+
+    TinySAM's hard mask weighting, H = sigmoid(IoU(teacher, truth) / (IoU(student, truth) + eps) -
+    1), where the labels are the teacher's own, so that its IoU is 1; stretched from H's [0.5, 1] to
+    [1, 1 + amount]. It cannot tell a hard object from a wrong label.
+
+    Args:
+        achieved: (B, N, M) IoUs of the answers.
+        amount: what an object that was missed altogether weighs more.
+
+    Returns:
+        (B, N, 1).
+
+    Source: Shu et al. 2023, "TinySAM", equation for H_i.
+    """
+    best = achieved.amax(-1, keepdim=True).clamp(min=_IOU_FLOOR)
+    return 1 + amount * (2 * torch.sigmoid(1 / best - 1) - 1)
 
 
 def iou_loss(iou_logits: Tensor, achieved: Tensor) -> Tensor:

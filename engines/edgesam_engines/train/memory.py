@@ -15,9 +15,9 @@ KEEP_MEMORY = {
 }
 
 
-def restart_keeping_memory(argv: Sequence[str]) -> None:
+def restart_keeping_memory(argv: Sequence[str], module: str = "edgesam_engines.train") -> None:
     """On Linux, replace this process by one with KEEP_MEMORY set, unless part of it is set."""
     if sys.platform != "linux" or any(name in os.environ for name in KEEP_MEMORY):
         return
     os.environ.update(KEEP_MEMORY)
-    os.execv(sys.executable, [sys.executable, "-m", "edgesam_engines.train", *argv])
+    os.execv(sys.executable, [sys.executable, "-m", module, *argv])

@@ -8,10 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from edgesam_engines.families.lite0 import TAPS, fold_norms
-from edgesam_engines.families.pocketsam import Embedding, PocketSAM
+from edgesam_engines.families.lite0 import TAPS, fold_norms, hidden_widths
+from edgesam_engines.families.pocketsam import Embedding, PocketSAM, Widths
 from edgesam_engines.train.config import Optim
 
+FITTED_LAST = {"judge.direct.weight"}  # zero until `honest` has fitted it
 MEAN, SCALE = 127.0, 128.0  # of the model's input
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,20 @@ def start_from(model: PocketSAM, weights: dict[str, Tensor]) -> list[str]:
     return sorted(mine.keys() - fitting.keys())
 
 
+def model_of(weights: dict[str, Tensor]) -> PocketSAM:
+    """A model in eval mode from weights as a training exports them.
+
+    Raises:
+        KeyError: some are missing; what is fitted after a training (`honest`) may be.
+    """
+    model = PocketSAM(Widths(trunk=hidden_widths(weights, "encoder.trunk.")))
+    fold_norms(model.encoder.trunk)
+    left = set(start_from(model, weights)) - FITTED_LAST
+    if left:
+        raise KeyError(f"not in these weights, or of another shape: {', '.join(sorted(left))}")
+    return model.eval()
+
+
 def hold_norms(model: PocketSAM) -> None:
     """Let the BatchNorms normalise as they will in the engine, by their running statistics."""
     for layer in model.modules():
@@ -52,8 +67,8 @@ def hold_norms(model: PocketSAM) -> None:
 
 
 def freeze(model: PocketSAM, blocks: int) -> None:
-    """Freeze the stem and the first blocks of the trunk; 0 freezes nothing."""
-    for layer in _frozen(model, blocks):
+    """Freeze the stem and the first blocks of the trunk (0: none), and what is fitted last."""
+    for layer in (*_frozen(model, blocks), model.judge.direct):
         for p in layer.parameters():
             p.requires_grad_(False)
 

@@ -163,16 +163,47 @@ class Split:
     backdrops: dict[str, list[Entry]]
 
 
+def _divide(masks: Path, name: str, part: float, data: Data) -> tuple[list[Entry], list[Entry]]:
+    """The photos of a source to train on, and those kept for validation.
+
+    Labels in an extra root take the place of the photo's own, but never in validation; so a source
+    that only extra roots have is all for training.
+    """
+    extra = _list_extra(name, data)
+    if extra and not (masks / name).is_dir():
+        return [extra[key] for key in sorted(extra)], []
+    entries = list_source(masks, name, allow_doubtful=data.allow_doubtful_terms)
+    apart = [held_out(e, part, data.split_seed) for e in entries]
+    train = [extra.get(_key(e), e) for e, v in zip(entries, apart, strict=True) if not v]
+    return train, [e for e, v in zip(entries, apart, strict=True) if v]
+
+
+def _list_extra(name: str, data: Data) -> dict[str, Entry]:
+    """The photos of a source in the extra roots, by the names of their id maps."""
+    found: dict[str, Entry] = {}
+    for root in map(Path, data.extra_roots):
+        if not root.is_dir():
+            raise RecipeError(
+                f"data.extra_roots: {root} is no folder; make it by "
+                "`python -m edgesam_engines.train.pseudo label`, or take it out of the recipe"
+            )
+        if (root / name / "meta.json").is_file():
+            entries = list_source(root, name, allow_doubtful=data.allow_doubtful_terms)
+            found |= {_key(e): e for e in entries}
+    return found
+
+
+def _key(entry: Entry) -> str:
+    return (entry.ids or entry.photo).name
+
+
 def split_sources(root: Path, data: Data) -> Split:
     """List all sources of a recipe below the data folder and divide them."""
     train: dict[str, list[Entry]] = {}
     validation: dict[str, list[Entry]] = {}
     for name, source in data.sources.items():
         part = data.holdout if source.holdout is None else source.holdout
-        entries = list_source(root / "masks", name, allow_doubtful=data.allow_doubtful_terms)
-        apart = [held_out(e, part, data.split_seed) for e in entries]
-        train[name] = [e for e, v in zip(entries, apart, strict=True) if not v]
-        validation[name] = [e for e, v in zip(entries, apart, strict=True) if v]
+        train[name], validation[name] = _divide(root / "masks", name, part, data)
     backdrops = {n: list_backdrops(root / "photos", n) for n in data.backdrops}
     log.info(
         "%d photos to train on, %d for validation, %d backdrops",

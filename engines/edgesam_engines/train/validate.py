@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 import cv2
 import numpy as np
@@ -67,6 +67,9 @@ class Answers(Protocol):
     def first_scores(self, clicks: list[Clicks]) -> Tensor:
         """Predicted IoUs (N, M) before any mask is made."""
 
+    def facts(self, logits: Tensor) -> Tensor:
+        """What the judge knows of masks (N, M, h4, w4) beside tokens and features: (N, M, F)."""
+
     def full(self, logits: Tensor) -> NDArray[np.bool_]:
         """(N, h4, w4) logits to (N, h, w) masks."""
 
@@ -90,6 +93,10 @@ class Asker:
         """Predicted IoUs (N, M) before any mask is made."""
         iou, _ = self.model.scorer(self.embedding, self._prompts(clicks, None))
         return cast(Tensor, iou[0].sigmoid())
+
+    def facts(self, logits: Tensor) -> Tensor:
+        """What the judge knows of masks (N, M, h4, w4) beside tokens and features: (N, M, F)."""
+        return self.model.judge.describe(logits)[1]
 
     def _prompts(self, clicks: list[Clicks], earlier: Tensor | None) -> Prompts:
         n, device = len(clicks), self.embedding.pixels.device
@@ -116,6 +123,15 @@ class Asker:
         return made
 
 
+class PointAnswers(NamedTuple):
+    """The three answers to an object's point: all (3,), facts (3, F)."""
+
+    first: NDArray[np.float64]  # predicted IoU before the mask was made
+    judged: NDArray[np.float64]  # and after
+    facts: NDArray[np.float64]
+    reached: NDArray[np.float64]
+
+
 @dataclass
 class Tally:
     """Figures of every object asked for."""
@@ -124,6 +140,7 @@ class Tally:
     area: list[float] = field(default_factory=list)
     predicted: list[float] = field(default_factory=list)
     source: list[str] = field(default_factory=list)
+    answers: list[PointAnswers] = field(default_factory=list)
 
     def means(self, pick: NDArray[np.bool_]) -> dict[str, float]:
         """Mean of every figure over the picked objects, to four places."""
@@ -175,7 +192,10 @@ def measure(asker: Answers, masks: list[Mask], tally: Tally) -> None:
     each = torch.arange(len(masks), device=best.device)
     low, sure = logits[each, best], predicted[each, best].tolist()
     answers = np.stack([asker.full(logits[:, k]) for k in range(1, logits.shape[1])])
-    first = asker.first_scores(clicks)[:, 1:].argmax(-1).cpu().numpy()
+    scores = asker.first_scores(clicks)[:, 1:].cpu().double().numpy()
+    facts = asker.facts(logits[:, 1:]).cpu().double().numpy()
+    judged = predicted[:, 1:].cpu().double().numpy()
+    first = scores.argmax(-1)
     stable = _stability(logits[:, 1:]).argmax(-1).cpu().numpy()
     point = answers[best.cpu().numpy() - 1, np.arange(len(masks))]
     made = point
@@ -189,6 +209,7 @@ def measure(asker: Answers, masks: list[Mask], tally: Tally) -> None:
         tally.rows["box"].append(iou(boxes[i], true))
         tally.rows["point"].append(reached)
         each_iou = [iou(a[i], true) for a in answers]
+        tally.answers.append(PointAnswers(scores[i], judged[i], facts[i], np.array(each_iou)))
         tally.rows["point_scored"].append(each_iou[first[i]])
         tally.rows["point_stable"].append(each_iou[stable[i]])
         tally.rows["point_best"].append(max(each_iou))
@@ -226,15 +247,21 @@ def summarise(tally: Tally) -> dict[str, float | dict[str, float]]:
 
 
 @torch.no_grad()
-def validate(
-    model: PocketSAM, split: Split, recipe: Recipe, device: torch.device
-) -> Mapping[str, float | dict[str, float]]:
-    """All figures of a model in eval mode on the validation part; empty without any object."""
+def examine(model: PocketSAM, split: Split, recipe: Recipe, device: torch.device) -> Tally:
+    """All figures of every object of the validation part; the model is in eval mode."""
     rules, tally = recipe.validation, Tally()
     for name, entries in split.validation.items():
         for entry in entries[: rules.max_photos]:
             _one_photo(model, entry, rules, device, tally)
             tally.source += [name] * (len(tally.area) - len(tally.source))
+    return tally
+
+
+def validate(
+    model: PocketSAM, split: Split, recipe: Recipe, device: torch.device
+) -> Mapping[str, float | dict[str, float]]:
+    """Mean figures of a model in eval mode on the validation part; empty without any object."""
+    tally = examine(model, split, recipe, device)
     if not tally.area:
         return {}
     out = summarise(tally)
