@@ -57,7 +57,7 @@ engines: $(VENV)/.full ## build the bundle that ships, and its float twin under 
 
 bench: engines ## the README's figures: accuracy, speed, pipeline, into benchmarks/results/
 	@$(BIN)/python -m benchmarks.all --data $(DATA) --float out/bundles/pocketsam-fp32 --out benchmarks/results
-	@$(BIN)/python -m edgesam_engines.evaluate --checkpoint engines/checkpoints/pocketsam-0.1.safetensors --data $(DATA) --json benchmarks/results/accuracy-torch.json
+	@$(BIN)/python -m edgesam_engines.evaluate --checkpoint engines/checkpoints/pocketsam-0.2.safetensors --data $(DATA) --json benchmarks/results/accuracy-torch.json
 
 wheel: $(VENV)/.dev ## build the wheel into dist/
 	@$(BIN)/python -m build --wheel --outdir dist .

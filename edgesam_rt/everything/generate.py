@@ -48,7 +48,11 @@ def generate(decoder: Decoder, embedding: Embedding, facts: EverythingFacts) -> 
     points = grid.points(facts.points_per_side, embedding.image_hw)
     batch = from_points(points, embedding.fit, decoder.facts)
     scored = decoder.score(embedding, batch)
-    rows, answers = _promising(scored, decoder.facts.ambiguous_answers, facts.pred_iou_thresh)
+    rows, answers = _promising(
+        scored,
+        decoder.facts.ambiguous_answers,
+        facts.pred_iou_thresh - (decoder.facts.second_look or 0.0),
+    )
     threshold = decoder.facts.mask_threshold
 
     boxes, nothing = [np.zeros((0, 4), np.float32)], np.zeros(0, np.float32)

@@ -8,16 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import msgspec
-import onnx
 from torch import nn
 
 from edgesam_engines import calibrate, graph_edits, pack, verify
-from edgesam_engines.export import simplify, to_onnx
+from edgesam_engines.encoders import float_encoder
+from edgesam_engines.export import to_onnx
 from edgesam_engines.families.base import Family
 from edgesam_engines.families.table import open_family
-from edgesam_engines.quantize import to_qdq
+from edgesam_engines.ptq import apply as ptq
 from edgesam_engines.recipe import Recipe
 from edgesam_rt import bundle as bundles
 from edgesam_rt.errors import ConfigError
@@ -58,9 +59,10 @@ def run(job: Job, progress: Progress) -> bundles.Bundle:
     progress(f"load {job.checkpoint.name}")
     model = family.load(job.checkpoint)
     with pack.new_bundle(job.out, replace=job.replace) as folder:
-        engines = list(_encoders(job, family, model, folder, progress))
-        engines += _decoders(job, family, model, folder, progress)
-        manifest = _manifest(job.recipe, family, tuple(engines))
+        quantization: dict[str, Any] = {}
+        engines = list(_encoders(job, family, model, folder, quantization, progress))
+        engines += decoders(family, model, job.recipe.sides[0], folder, progress)
+        manifest = manifest_for(job.recipe, family, tuple(engines))
         pack.write_manifest(folder, manifest)
         progress("self-test: record known answers")
         manifest = msgspec.structs.replace(
@@ -72,33 +74,41 @@ def run(job: Job, progress: Progress) -> bundles.Bundle:
             folder, family, model, verify.photos_for(job.calibration_folder, job.recipe)
         )
         verify.require(report, job.recipe.acceptance)
+        if quantization:
+            report["quantization"] = quantization
         manifest = msgspec.structs.replace(manifest, verification=report)
         pack.write_manifest(folder, manifest)
     return bundles.load(job.out)
 
 
 def encoder_model(
-    family: Family, model: nn.Module, side: int, recipe: Recipe, photos: list[Path]
-) -> onnx.ModelProto:
+    family: Family,
+    model: nn.Module,
+    side: int,
+    recipe: Recipe,
+    photos: list[Path],
+    progress: Progress | None = None,
+) -> ptq.Quantized:
     """One encoder as it ships: uint8 picture in; Q/DQ if the recipe says INT8."""
-    for_int8 = recipe.precision == "int8"
-    spec = family.encoder_graph(model, side, for_int8=for_int8)
-    graph = simplify(to_onnx(spec))
-    graph_edits.fold_pads(graph)
-    (shape,) = (tuple(t.shape) for t in spec.inputs.values())
-    if for_int8:
-        feeds = calibrate.encoder_feeds(photos, side, family.preprocess, shape)
-        ranges = calibrate.activation_ranges(graph, feeds, recipe.calibration.estimator)
-        graph = to_qdq(graph, ranges, spec.keep_float)
-    _, channels, height, width = shape
-    mean, std = family.preprocess.mean[0], family.preprocess.std[0]
-    graph_edits.take_uint8_pixels(graph, (1, height, width, channels), mean, std)
-    return graph
+    encoder = float_encoder(family, model, side, for_int8=recipe.precision == "int8")
+    if recipe.precision == "int8":
+        source = ptq.Source(encoder.graph, encoder.feeds(photos), encoder.keep_float)
+        made = ptq.quantize(source, recipe.calibration, recipe.quantization, progress)
+    else:
+        made = ptq.Quantized(encoder.graph, {})
+    encoder.finish(made.graph)
+    return made
 
 
 def _encoders(
-    job: Job, family: Family, model: nn.Module, folder: Path, progress: Progress
+    job: Job,
+    family: Family,
+    model: nn.Module,
+    folder: Path,
+    facts: dict[str, Any],
+    progress: Progress,
 ) -> list[EngineFile]:
+    """Write all encoders; what is known of their quantization goes into `facts`."""
     photos: list[Path] = []
     if job.recipe.precision == "int8":
         if job.calibration_folder is None:
@@ -109,23 +119,27 @@ def _encoders(
         progress(
             f"encoder {side}: export" + (f", calibrate on {len(photos)} photos" if photos else "")
         )
-        graph = encoder_model(family, model, side, job.recipe, photos)
-        made.append(pack.write_engine(folder, graph, "encoder", side, LAYOUTS))
+        quantized = encoder_model(family, model, side, job.recipe, photos, progress)
+        if quantized.facts:
+            facts[f"side_{side}"] = quantized.facts
+        made.append(pack.write_engine(folder, quantized.graph, "encoder", side, LAYOUTS))
     return made
 
 
-def _decoders(
-    job: Job, family: Family, model: nn.Module, folder: Path, progress: Progress
+def decoders(
+    family: Family, model: nn.Module, side: int, folder: Path, progress: Progress
 ) -> list[EngineFile]:
+    """Write the parts of the decoder; one set serves every side."""
     made = []
-    for part, spec in family.decoder_graphs(model, job.recipe.sides[0]).items():
+    for part, spec in family.decoder_graphs(model, side).items():
         progress(f"{part}: export")
         graph = to_onnx(spec)
         made.append(pack.write_engine(folder, graph, part, None, LAYOUTS))
     return made
 
 
-def _manifest(recipe: Recipe, family: Family, engines: tuple[EngineFile, ...]) -> Manifest:
+def manifest_for(recipe: Recipe, family: Family, engines: tuple[EngineFile, ...]) -> Manifest:
+    """What a bundle says of itself before it was tested."""
     untested = SelfTest(point=(0, 0), min_iou=0, min_distance_ratio=0, min_cosine=0, cases=())
     return Manifest(
         schema=SCHEMA,

@@ -1,4 +1,4 @@
-"""Activation ranges of a float graph over calibration pictures, streamed: one picture in memory."""
+"""Calibration pictures as the encoder sees them, and smallest and largest values over them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from onnx import helper
 
-from edgesam_engines.errors import CalibrationError
+from edgesam_engines.errors import CalibrationError, no_picture
+from edgesam_engines.ptq.graphs import Feed, float_tensors, grouped, session, with_outputs
+from edgesam_engines.ptq.graphs import spread as spread
+from edgesam_engines.ptq.ranges import Ranges, tidy
 from edgesam_engines.recipe import Calibration
 from edgesam_rt.errors import ImageError
-from edgesam_rt.imaging.files import read_image
+from edgesam_rt.imaging.files import PICTURE_SUFFIXES, is_picture_name, read_image
 from edgesam_rt.imaging.geometry import Fit, to_encoder_input
 from edgesam_rt.manifest import Preprocess
 from edgesam_rt.types import F32, U8
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-Ranges = dict[str, tuple[float, float]]
+EXTREMES = ("minmax", "mean_minmax")  # estimators that need smallest and largest values only
+EXTREMES_BYTES = 512 << 20  # of tensors watched at once: a whole encoder of side 512
 log = logging.getLogger(__name__)
 
 
@@ -30,19 +32,13 @@ def photos(folder: Path) -> list[Path]:
     Raises:
         CalibrationError: there are none.
     """
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    found = sorted(p for p in folder.rglob("*") if is_picture_name(p))
     if not found:
         raise CalibrationError(
-            f"calibration folder {folder}: no pictures ({', '.join(SUFFIXES)}). "
+            f"calibration folder {folder}: no pictures ({', '.join(PICTURE_SUFFIXES)}). "
             "Name a folder with some dozen photos like those the camera will see."
         )
     return found
-
-
-def spread(found: Sequence[Path], count: int) -> list[Path]:
-    """Return `count` of them, evenly spread over the list."""
-    count = min(count, len(found))
-    return [found[i * len(found) // count] for i in range(count)]
 
 
 def pictures(paths: Iterable[Path], side: int, preprocess: Preprocess) -> Iterator[U8]:
@@ -57,23 +53,40 @@ def pictures(paths: Iterable[Path], side: int, preprocess: Preprocess) -> Iterat
         yield to_encoder_input(pixels, fit, preprocess.pad_value)
 
 
-def activation_ranges(
-    model: onnx.ModelProto, feeds: Iterable[F32], estimator: str, threads: int = 1
-) -> Ranges:
+def activation_ranges(model: onnx.ModelProto, feeds: Iterable[Feed], estimator: str) -> Ranges:
     """Smallest and largest value of every float tensor of a graph.
 
+    Found inside the graph. Where its tensors take more than EXTREMES_BYTES together, they are
+    watched in groups, each in a pass of its own.
+
     Args:
-        model: a float graph with one input; shapes inferred.
-        feeds: values of that input.
+        model: a float graph; shapes inferred.
+        feeds: values of its inputs, picture by picture; each `iter` is a pass.
         estimator: "minmax" over all feeds, or "mean_minmax": the mean of each feed's extremes.
-        threads: of the float run. One thread gives the same bits on every machine of a kind.
 
     Raises:
         CalibrationError: there was no feed.
     """
-    watched = onnx.ModelProto()
-    watched.CopyFrom(model)
-    names = _float_tensors(model)
+    found: Ranges = {}
+    for names in grouped(float_tensors(model), EXTREMES_BYTES):
+        rows = _extremes(model, names, feeds)
+        if not rows:
+            raise no_picture()
+        table = np.array(rows, np.float64).reshape(len(rows), len(names), 2)
+        if estimator == "minmax":
+            low, high = table[..., 0].min(0), table[..., 1].max(0)
+        else:
+            low, high = table[..., 0].mean(0), table[..., 1].mean(0)
+        found.update({n: (tidy(low[i]), tidy(high[i])) for i, n in enumerate(names)})
+    return found
+
+
+def _extremes(
+    model: onnx.ModelProto, names: Sequence[str], feeds: Iterable[Feed]
+) -> list[list[F32]]:
+    """Per feed: smallest and largest value of each tensor in turn."""
+    watched = with_outputs(model, names)
+    del watched.graph.output[:]
     extremes: list[str] = []
     for name in names:
         for op in ("ReduceMin", "ReduceMax"):
@@ -83,38 +96,8 @@ def activation_ranges(
                 helper.make_tensor_value_info(out, onnx.TensorProto.FLOAT, [])
             )
             extremes.append(out)
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    session = ort.InferenceSession(
-        watched.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    (source,) = (i.name for i in session.get_inputs())
-    rows = [session.run(extremes, {source: feed}) for feed in feeds]
-    if not rows:
-        raise CalibrationError("calibration: none of the pictures could be read.")
-    table = np.array(rows, np.float64).reshape(len(rows), len(names), 2)
-    if estimator == "minmax":
-        low, high = table[..., 0].min(0), table[..., 1].max(0)
-    else:
-        low, high = table[..., 0].mean(0), table[..., 1].mean(0)
-    return {n: (_tidy(low[i]), _tidy(high[i])) for i, n in enumerate(names)}
-
-
-def _float_tensors(model: onnx.ModelProto) -> list[str]:
-    graph = model.graph
-    described = [*graph.input, *graph.value_info, *graph.output]
-    floats = {v.name for v in described if v.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}
-    made = [v.name for v in graph.input] + [name for node in graph.node for name in node.output]
-    return [name for name in made if name in floats]
-
-
-def _tidy(value: float) -> float:
-    """Round to 8 significant bits, so that the last bits of a float run change no engine's hash."""
-    if value == 0:
-        return 0.0
-    step = 2.0 ** (np.floor(np.log2(abs(value))) - 8)
-    return float(np.round(value / step) * step)
+    run = session(watched)
+    return [run.run(extremes, dict(feed)) for feed in feeds]
 
 
 def encoder_feeds(
@@ -122,10 +105,15 @@ def encoder_feeds(
 ) -> Iterator[F32]:
     """The float input of an encoder graph, (1, C, H, W), where C may be grouped pixels."""
     _, channels, height, width = shape
-    mean, std = np.float32(preprocess.mean[0]), np.float32(preprocess.std[0])
     for picture in pictures(paths, side, preprocess):
-        grouped = picture.reshape(1, height, width, channels).transpose(0, 3, 1, 2)
-        yield np.ascontiguousarray((grouped.astype(np.float32) - mean) / std)
+        values = normalised(picture, preprocess)
+        yield np.ascontiguousarray(values.reshape(1, height, width, channels).transpose(0, 3, 1, 2))
+
+
+def normalised(square: U8, preprocess: Preprocess) -> F32:
+    """What an encoder computes from: (S, S, 3) uint8 to the same shape, (value - mean) / std."""
+    mean, std = np.array(preprocess.mean, np.float32), np.array(preprocess.std, np.float32)
+    return np.asarray((square - mean) / std, np.float32)
 
 
 def chosen_photos(folder: Path, calibration: Calibration) -> tuple[list[Path], list[Path]]:

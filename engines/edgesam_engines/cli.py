@@ -6,19 +6,20 @@ import argparse
 import json
 import logging
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from edgesam_engines import ptq_commands
+from edgesam_engines.command_parts import Steps, factory, say
 from edgesam_rt import bundle as bundles
 from edgesam_rt.cli.exits import run_command
-from edgesam_rt.errors import BackendMissing, BundleError, ConfigError
+from edgesam_rt.errors import BundleError, ConfigError
 
 DESCRIPTION = "Make, check and look at engine bundles: what crosses from a workstation to a board."
 
 
 def _build(args: argparse.Namespace) -> int:
-    build, recipe = _factory("build"), _factory("recipe")
+    build, recipe = factory("build"), factory("recipe")
     chosen, folder = recipe.load(args.recipe)
     if chosen.precision == "int8" and args.calibration is None:
         raise ConfigError("build: an INT8 bundle needs --calibration DIR with some dozen photos.")
@@ -29,15 +30,14 @@ def _build(args: argparse.Namespace) -> int:
         out=args.out or Path(chosen.name),
         replace=args.replace,
     )
-    started = time.monotonic()
     sys.stderr.write(f"weights: {chosen.licence}\n")
-    made = build.run(job, lambda step: _say(f"[{time.monotonic() - started:5.0f} s] {step}"))
+    made = build.run(job, Steps())
     _print_bundle(made, as_json=args.json)
     return 0
 
 
 def _verify(args: argparse.Namespace) -> int:
-    verify, recipes, families = (_factory(n) for n in ("verify", "recipe", "families.table"))
+    verify, recipes, families = (factory(n) for n in ("verify", "recipe", "families.table"))
     found = bundles.find(args.bundle)
     recipe, folder = recipes.load(args.recipe or found.manifest.name)
     family = families.open_family(found.manifest.family)
@@ -55,7 +55,7 @@ def _list(args: argparse.Namespace) -> int:
         try:
             rows[name] = bundles.load(folder)
         except BundleError as error:
-            _say(f"left out: {error}")
+            say(f"left out: {error}")
     if args.json:
         plain = {
             n: {"folder": str(b.folder), "version": b.manifest.version} for n, b in rows.items()
@@ -90,30 +90,12 @@ def _print_bundle(found: bundles.Bundle, *, as_json: bool) -> None:
         mb = e.size_bytes / 1e6
         lines.append(f"  {e.part + side:<14} {e.backend:<12} {mb:6.2f} MB  sha256 {e.sha256[:16]}")
     for key, figures in m.verification.items():
-        if isinstance(figures, dict):
+        if isinstance(figures, dict) and "mean_iou" in figures:
             lines.append(
                 f"  {key}: mean IoU with the float model {figures['mean_iou']} over "
                 f"{figures['prompts']} prompts on {figures['photos']} photos"
             )
     sys.stdout.write("\n".join(lines) + "\n")
-
-
-def _factory(name: str):  # type: ignore[no-untyped-def]
-    """Import a part of the factory that needs torch and onnx."""
-    import importlib
-
-    try:
-        return importlib.import_module(f"edgesam_engines.{name}")
-    except ImportError as error:
-        raise BackendMissing(
-            f"{error}. Building and verifying need the factory's packages: "
-            "pip install 'edgesam_rt[engines]'."
-        ) from error
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
 
 
 def parser() -> argparse.ArgumentParser:
@@ -149,6 +131,7 @@ def parser() -> argparse.ArgumentParser:
     p = verb("inspect", _inspect, "Show a bundle and check its files' hashes.")
     p.add_argument("bundle", help="name or folder")
     p.add_argument("--json", action="store_true", help="print the manifest")
+    ptq_commands.add_verbs(verb)
     return top
 
 

@@ -15,3 +15,11 @@ class CalibrationError(ConfigError):
 
 class VerificationError(EdgeSamError):
     """A finished engine does not reach what its recipe asks for; nothing was packed."""
+
+
+def no_picture() -> CalibrationError:
+    """What to raise when there was nothing to calibrate on."""
+    return CalibrationError(
+        "calibration: none of the pictures could be read. The warnings above say why; name a "
+        "folder with some dozen photos."
+    )

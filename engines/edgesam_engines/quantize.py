@@ -10,18 +10,22 @@ from collections.abc import Collection, Iterator
 
 import numpy as np
 import onnx
+from onnx import helper, numpy_helper
 from onnxruntime.quantization import CalibrationMethod, QuantType
 from onnxruntime.quantization.calibrate import TensorData, TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
-from edgesam_engines.calibrate import Ranges
+from edgesam_engines.ptq.ranges import Ranges
 
 _RESHAPING = {"Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 
 
 def to_qdq(
-    model: onnx.ModelProto, ranges: Ranges, keep_float: Collection[str] = ()
+    model: onnx.ModelProto,
+    ranges: Ranges,
+    keep_float: Collection[str] = (),
+    float_nodes: Collection[str] = (),
 ) -> onnx.ModelProto:
     """Quantize all that can be quantized.
 
@@ -29,8 +33,10 @@ def to_qdq(
         model: a float graph, simplified.
         ranges: of its activations, as `calibrate.activation_ranges` gives them.
         keep_float: tensors whose last operation stays in float.
+        float_nodes: names of nodes that stay in float.
     """
     excluded = [name for tensor in keep_float for name in _last_operations(model, tensor)]
+    excluded += float_nodes
     data = {
         name: TensorData(lowest=np.float32(low), highest=np.float32(high))
         for name, (low, high) in ranges.items()
@@ -49,7 +55,33 @@ def to_qdq(
     )
     quantizer.quantize_model()
     quantized: onnx.ModelProto = quantizer.model.model
+    _shield(quantized, float_nodes)
     return quantized
+
+
+def _shield(model: onnx.ModelProto, float_nodes: Collection[str]) -> None:
+    """Put a Clip that cuts nothing in front of float layers that read a DequantizeLinear, in place.
+
+    ONNX Runtime (its WeightBiasQuantization, from 1.21) takes a float layer between integer tensors
+    for an oversight, and quantizes its weights with one scale for all channels: far worse than
+    integers done well. It looks for a DequantizeLinear right in front.
+    """
+    graph = model.graph
+    made = {n.output[0]: n for n in graph.node if n.op_type == "DequantizeLinear"}
+    values = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
+    for at, node in reversed(list(enumerate(graph.node))):
+        if node.name not in float_nodes or node.input[0] not in made:
+            continue
+        scale, zero = (np.float32(values[n]) for n in made[node.input[0]].input[1:])
+        ends = (np.array([0, 255], np.float32) - zero) * scale
+        limits = [f"{node.name}/shield_{end}" for end in ("low", "high")]
+        for name, value in zip(limits, ends, strict=True):
+            graph.initializer.append(numpy_helper.from_array(np.asarray(value, np.float32), name))
+        clip = helper.make_node(
+            "Clip", [node.input[0], *limits], [f"{node.name}/shielded"], f"{node.name}/shield"
+        )
+        node.input[0] = clip.output[0]
+        graph.node.insert(at, clip)
 
 
 def _last_operations(model: onnx.ModelProto, tensor: str) -> Iterator[str]:

@@ -12,19 +12,61 @@ from edgesam_rt.errors import ConfigError, unknown_name
 from edgesam_rt.manifest import EverythingFacts, Positive, Precision
 
 BUILT = ("int8", "fp32")
+DEFAULT_PERCENTILE = 99.99
+Estimator = Literal[
+    "minmax", "mean_minmax", "moving_average", "percentile", "entropy", "mse", "error_guided"
+]
 RECIPES = Path(__file__).resolve().parent / "recipes"
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How activation ranges are found.
+    """How activation ranges are found; docs/quantization.md tells when to use what.
 
     Attributes:
         photos: how many, spread evenly over the sorted list of all found.
-        estimator: "minmax" takes the extremes over all photos, "mean_minmax" their mean per photo.
+        estimator: "minmax" takes the extremes over all photos, "mean_minmax" their mean per photo;
+            the others are rows of `ptq/estimators.py`, or "error_guided" (`ptq/search.py`).
+        momentum: of "moving_average": the part of its state that a photo leaves as it was.
+        percentile: of "percentile": the percentage of values that are not cut; default 99.99.
     """
 
     photos: Positive = 64
-    estimator: Literal["minmax", "mean_minmax"] = "minmax"
+    estimator: Estimator = "minmax"
+    momentum: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.9
+    percentile: Annotated[float, msgspec.Meta(gt=50, le=100)] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a percentile that nothing would read."""
+        if self.percentile is not None and self.estimator != "percentile":
+            raise ValueError(
+                f'percentile: belongs to estimator = "percentile", this one is '
+                f"{self.estimator!r}; leave it out"
+            )
+
+    @property
+    def percentile_or_default(self) -> float:
+        """Percentage of values that are not cut."""
+        return DEFAULT_PERCENTILE if self.percentile is None else self.percentile
+
+
+class Quantization(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is done beside choosing ranges.
+
+    Attributes:
+        bias_correction: take each layer's mean error out of its bias.
+        equalise: "exact" brings the channels of linear streams to one size, which changes no float
+            value; "calibrated" also those before a ReLU6, exact for values like the photos' own.
+        float_layers: nodes of the encoder's graph that stay float.
+        float_target: mean cosine of the encoder's outputs with the float model's that is to be
+            reached by leaving the most sensitive layers float; None for as many as are named.
+        most_float: layers that `float_target` may leave float.
+    """
+
+    bias_correction: bool = False
+    equalise: Literal["off", "exact", "calibrated"] = "off"
+    float_layers: tuple[str, ...] = ()
+    float_target: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
+    most_float: Positive = 8
 
 
 class Acceptance(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -49,7 +91,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         precision: of the encoder.
         sides: of the encoder's input, px.
         keep_float: parts that stay in float, and why.
-        calibration: None for a float bundle.
+        calibration: how ranges are found.
+        quantization: what is done beside that.
         everything: thresholds of everything mode.
         acceptance: gate before packing.
     """
@@ -66,6 +109,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     everything: EverythingFacts = EverythingFacts()
     keep_float: dict[str, str] = {}
     calibration: Calibration = Calibration()
+    quantization: Quantization = Quantization()
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""

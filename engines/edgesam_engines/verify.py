@@ -118,7 +118,7 @@ def _compare_side(
         reference = _reference_embedding(spec.module, spec.outputs, made, pixels, family)
         for name, values in reference.tensors.items():
             cosines[name].append(selftest.cosine(values, made.tensors[name]))
-        prompts = _probes(pixels)
+        prompts = probes(pixels)
         got, want = decoder.predict(made, prompts), decoder.predict(reference, prompts)
         for a, b in zip(got.each_mask(), want.each_mask(), strict=True):
             union = (a | b).sum()
@@ -137,14 +137,15 @@ def _reference_embedding(
 ) -> Embedding:
     rule = family.preprocess
     square = to_encoder_input(pixels, like.fit, rule.pad_value)
-    x = (square - np.array(rule.mean, np.float32)) / np.array(rule.std, np.float32)
+    x = calibrate.normalised(square, rule)
     with torch.no_grad():
         values = module(torch.from_numpy(x.transpose(2, 0, 1)[None].copy()))
     tensors = {n: np.ascontiguousarray(v.numpy()) for n, v in zip(names, values, strict=True)}
     return Embedding(tensors, like.fit, like.bundle, "torch")
 
 
-def _probes(pixels: U8) -> list[Prompt]:
+def probes(pixels: U8) -> list[Prompt]:
+    """Prompts about any picture: points on a small cross and one box."""
     h, w = pixels.shape[:2]
     spots = [(0.5, 0.5), (0.3, 0.4), (0.7, 0.6), (0.5, 0.75)]
     points = [Prompt.point(w * x, h * y) for x, y in spots]

@@ -77,7 +77,16 @@ class TestOnnxRuntimeScorer(OnnxRuntimeContract):
 
 
 class TestOnnxRuntimeMaskHead(OnnxRuntimeContract):
-    free = MappingProxyType({"prompts": 3, "rows4": 96, "columns4": 96, "earlier_masks": 1})
+    free = MappingProxyType(
+        {
+            "prompts": 3,
+            "points": 2,
+            "cells16": 576,
+            "rows4": 96,
+            "columns4": 96,
+            "earlier_masks": 1,
+        }
+    )
     shared = ("prompts", "rows4", "columns4")
 
     @pytest.fixture

@@ -106,7 +106,7 @@ def doubling() -> ModelProto:
     )
 
 
-FEEDS = [np.array([[-1, 0, 2]], np.float32), np.array([[-3, 1, 4]], np.float32)]
+FEEDS = [{"x": np.array([[-1, 0, 2]], np.float32)}, {"x": np.array([[-3, 1, 4]], np.float32)}]
 
 
 def test_minmax_takes_the_extremes_over_all_pictures() -> None:
@@ -130,7 +130,7 @@ def test_pictures_are_taken_one_by_one() -> None:
     def one_at_a_time() -> object:
         for i in range(5):
             alive.append(i)
-            yield noise((1, 3), i)
+            yield {"x": noise((1, 3), i)}
             alive.remove(i)
             assert alive == []
 
@@ -149,6 +149,15 @@ def test_the_graph_is_left_as_it_is() -> None:
 def test_ranges_are_rounded_by_less_than_half_a_step_of_8_bits(value: float, minus: bool) -> None:
     exact = np.float32(-value if minus else value)
     feed: F32 = np.array([[exact, 0, 0]], np.float32)
-    low, high = calibrate.activation_ranges(doubling(), [feed], "minmax")["x"]
+    low, high = calibrate.activation_ranges(doubling(), [{"x": feed}], "minmax")["x"]
     rounded = low if minus else high
     assert abs(rounded - exact) <= abs(exact) / 512
+
+
+@pytest.mark.parametrize("estimator", ["minmax", "mean_minmax"])
+def test_ranges_are_the_same_when_tensors_are_watched_in_groups(
+    monkeypatch: pytest.MonkeyPatch, estimator: str
+) -> None:
+    whole = calibrate.activation_ranges(doubling(), FEEDS, estimator)
+    monkeypatch.setattr(calibrate, "EXTREMES_BYTES", 1)
+    assert calibrate.activation_ranges(doubling(), FEEDS, estimator) == whole

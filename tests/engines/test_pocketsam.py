@@ -30,11 +30,12 @@ from edgesam_engines.families.pocketsam import (
 )
 from edgesam_engines.families.pocketsam_decoder import bumps, sample_bilinear
 from edgesam_engines.families.pocketsam_family import EMBEDDING, PocketSamFamily
-from edgesam_engines.families.pocketsam_graphs import (
+from edgesam_engines.families.pocketsam_graphs import PlainEncoder
+from edgesam_engines.families.pocketsam_packed import (
     PACK,
     PackedEncoder,
-    PlainEncoder,
-    double_by_concatenation,
+    add_doubled,
+    in_one,
     packed_stem,
 )
 from edgesam_engines.recipe import RECIPES, load
@@ -130,10 +131,20 @@ def test_the_packed_stem_is_the_plain_stem(side: int) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), (1, 5, 3, 4), (1, 96, 12, 12)])
-def test_doubling_by_concatenation_is_nearest_upsampling(shape: tuple[int, ...]) -> None:
-    x = torch.randn(shape)
-    expected = F.interpolate(x, scale_factor=2.0, mode="nearest")
-    assert torch.equal(double_by_concatenation(x), expected)
+def test_adding_what_is_doubled_is_nearest_upsampling_and_a_sum(shape: tuple[int, ...]) -> None:
+    coarse = torch.randn(shape)
+    fine = torch.randn(*shape[:2], 2 * shape[2], 2 * shape[3])
+    expected = fine + F.interpolate(coarse, scale_factor=2.0, mode="nearest")
+    assert torch.equal(add_doubled(fine, coarse), expected)
+
+
+def test_two_pointwise_convolutions_in_a_row_are_one() -> None:
+    first, second = nn.Conv2d(5, 7, 1), nn.Conv2d(7, 6, 1)
+    x = torch.randn(1, 5, 3, 4)
+    expected = second(first(x))
+    torch.testing.assert_close(in_one(first, second)(x), expected, atol=1e-5, rtol=0)
+    some = in_one(first, second, slice(2, 5))(x)
+    torch.testing.assert_close(some, expected[:, 2:5], atol=1e-5, rtol=0)
 
 
 def test_the_packed_encoder_is_the_plain_encoder(model: PocketSAM) -> None:

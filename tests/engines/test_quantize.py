@@ -134,8 +134,8 @@ def small_net() -> ModelProto:
     )
 
 
-def feeds(count: int = 8) -> list[F32]:
-    return [noise((1, 3, 12, 12), seed) for seed in range(count)]
+def feeds(count: int = 8) -> list[dict[str, F32]]:
+    return [{"x": noise((1, 3, 12, 12), seed)} for seed in range(count)]
 
 
 def quantized(keep_float: tuple[str, ...] = ()) -> ModelProto:
@@ -155,7 +155,7 @@ def test_what_lies_between_convolutions_is_quantized_too(tmp_path: Path) -> None
 def test_the_quantized_graph_stays_close_to_the_float_one() -> None:
     model, small = small_net(), quantized()
     for x in feeds():
-        (exact,), (got,) = run(model, x=x), run(small, x=x)
+        (exact,), (got,) = run(model, **x), run(small, **x)
         assert np.abs(got - exact).max() < 0.05 * (exact.max() - exact.min())
         assert np.corrcoef(got.ravel(), exact.ravel())[0, 1] > 0.995
 

@@ -89,7 +89,13 @@ def test_a_recipe_of_ones_own_is_read_with_its_folder(tmp_path: Path) -> None:
     [
         ("sides =", "side =", "Did you mean 'sides'"),
         ("estimator =", "estimater =", "Did you mean 'estimator'"),
-        ('"minmax"', '"entropy"', "estimator"),
+        ('"minmax"', '"kurtosis"', "estimator"),
+        ('"minmax"', '"minmax"\npercentile = 99.9', 'percentile: belongs to .*"percentile"'),
+        ('"minmax"', '"percentile"\npercentile = 12.0', "percentile"),
+        ('"minmax"', '"moving_average"\nmomentum = 1.0', "momentum"),
+        ("[acceptance]", '[quantization]\nequalise = "relu6"\n[acceptance]', "equalise"),
+        ("[acceptance]", "[quantization]\nfloat_target = 1.5\n[acceptance]", "float_target"),
+        ("[acceptance]", "[quantization]\nbias = true\n[acceptance]", "bias_correction"),
         ('precision = "int8"', 'precision = "int4"', "precision"),
         ("[512, 384]", "[0]", "sides"),
         ("[512, 384]", '["512"]', "sides"),
@@ -104,6 +110,28 @@ def test_what_is_wrong_with_a_recipe_is_said_by_name_before_anything_is_built(
 ) -> None:
     with pytest.raises(ConfigError, match=told):
         recipe.load(str(changed(tmp_path, old, new)))
+
+
+def test_every_estimator_and_everything_beside_it_can_be_asked_for(tmp_path: Path) -> None:
+    text = """[quantization]
+bias_correction = true
+equalise = "exact"
+float_layers = ["/stem/Conv"]
+float_target = 0.99
+most_float = 3
+[acceptance]"""
+    found, _ = recipe.load(str(changed(tmp_path, "[acceptance]", text)))
+    assert found.quantization == recipe.Quantization(
+        bias_correction=True,
+        equalise="exact",
+        float_layers=("/stem/Conv",),
+        float_target=0.99,
+        most_float=3,
+    )
+
+
+def test_a_percentile_has_a_default_where_it_is_used() -> None:
+    assert recipe.Calibration(estimator="percentile").percentile_or_default == 99.99
 
 
 def test_a_precision_that_nothing_builds_is_refused(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ Source of the table: Liu et al. 2020, "Higher accuracy on vision models with Eff
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -34,6 +34,7 @@ STAGES = (
     StageRow(4, 5, 2, 6, 192),
     StageRow(1, 3, 1, 6, 320),
 )
+HIDDEN = (32, 96, 144, 144, 240, 240, *[480] * 3, *[672] * 3, *[1152] * 4)
 TAPS = (2, 4, 10, 15)  # blocks whose outputs leave the trunk, at strides 4, 8, 16, 32
 TAP_CHANNELS = (24, 40, 112, 320)
 
@@ -109,9 +110,10 @@ class ConvNorm(nn.Module):
 class MBConv(nn.Module):
     """Inverted bottleneck: expand, depthwise, project; a shortcut where shapes agree."""
 
-    def __init__(self, cin: int, cout: int, kernel: int, stride: int, expand: int) -> None:
+    def __init__(
+        self, cin: int, cout: int, kernel: int, stride: int, expand: int, mid: int
+    ) -> None:
         super().__init__()
-        mid = cin * expand
         self.expand = ConvNorm(cin, mid) if expand != 1 else nn.Identity()
         self.depthwise = ConvNorm(mid, mid, kernel, stride, groups=mid)
         self.project = ConvNorm(mid, cout, act=False)
@@ -124,17 +126,22 @@ class MBConv(nn.Module):
 
 
 class Trunk(nn.Module):
-    """The whole trunk; gives the four feature maps that a pyramid needs."""
+    """The whole trunk; gives the four feature maps that a pyramid needs.
 
-    def __init__(self) -> None:
+    `hidden` are the channels inside each block; `HIDDEN` are its authors', a slimmed trunk has
+    fewer (`edgesam_engines/slim.py`).
+    """
+
+    def __init__(self, hidden: Sequence[int] = HIDDEN) -> None:
         super().__init__()
         self.stem = ConvNorm(3, STEM_CHANNELS, 3, 2)
         blocks: list[nn.Module] = []
         cin = STEM_CHANNELS
+        mids = iter(hidden)
         for row in STAGES:
             for i in range(row.repeats):
                 stride = row.stride if i == 0 else 1
-                blocks.append(MBConv(cin, row.channels, row.kernel, stride, row.expand))
+                blocks.append(MBConv(cin, row.channels, row.kernel, stride, row.expand, next(mids)))
                 cin = row.channels
         self.blocks = nn.ModuleList(blocks)
 
@@ -167,6 +174,16 @@ class Trunk(nn.Module):
                 take(block.expand, f"{at}._expand_conv", f"{at}._bn0")
             take(block.depthwise, f"{at}._depthwise_conv", f"{at}._bn1")
             take(block.project, f"{at}._project_conv", f"{at}._bn2")
+
+
+def hidden_widths(weights: Mapping[str, Tensor], prefix: str) -> tuple[int, ...]:
+    """The channels inside each block of a trunk, from its weights; where those lack, `HIDDEN`."""
+    found = list(HIDDEN)
+    for i in range(1, len(found)):  # the first block has no expansion to be narrower than
+        kernel = weights.get(f"{prefix}blocks.{i}.depthwise.conv.weight")
+        if kernel is not None and kernel.numel():
+            found[i] = len(kernel)
+    return tuple(found)
 
 
 def fold_norms(module: nn.Module) -> None:

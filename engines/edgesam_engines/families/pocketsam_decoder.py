@@ -172,9 +172,25 @@ class Scorer(nn.Module):
         y_window = y_window + (1 - has_box) * near(ys, point[..., 1:])
         window = y_window.unsqueeze(-1) * x_window.unsqueeze(-2)
         earlier = F.avg_pool2d(torch.sigmoid(prompts.mask.clamp(min=-_TAIL)), 4)
+        alone = prompts.has_mask * (1 - has_box) * (1 - has_point)
+        mask_centre, mask_half = _frame_of(earlier, xs, ys)
+        centre = centre * (1 - alone) + mask_centre * alone
+        half = half * (1 - alone) + mask_half * alone
         use = prompts.has_mask.unsqueeze(-1)
         window = (use * earlier + (1 - use) * window).flatten(2)
         return centre, half, window / (window.sum(-1, keepdim=True) + 1e-4)
+
+
+def _frame_of(cover: Tensor, xs: Tensor, ys: Tensor) -> tuple[Tensor, Tensor]:
+    """Centre and half-size, (B, N, 2) each, of the box that would be filled as (B, N, h, w) is."""
+    total = cover.sum((-2, -1)) + 1e-4
+    middles, halves = [], []
+    for cells, line in ((xs, cover.sum(-2)), (ys, cover.sum(-1))):
+        middle = (line * cells).sum(-1) / total
+        spread = (line * (cells - middle.unsqueeze(-1)).square()).sum(-1) / total
+        middles.append(middle)
+        halves.append((3 * spread + 1e-4).sqrt())  # of a uniform line: sqrt(3) deviations
+    return torch.stack(middles, -1), torch.stack(halves, -1)
 
 
 def sample_bilinear(grid: Tensor, xy: Tensor) -> Tensor:
@@ -286,12 +302,14 @@ def bumps(prompts: Prompts, half: Tensor, cells: tuple[int, int], width: float) 
 class Judge(nn.Module):
     """Predicted IoU of masks that were made: the scorer's estimate, corrected by what they show.
 
-    The correction is made from the mask token, the image features under the mask, and how large,
-    how stable (Kirillov et al. 2023, section 5: the same mask at two thresholds) and how certain
-    it is.
+    The correction is made from the mask token, the image features under the mask, and three facts:
+    how large, how stable (Kirillov et al. 2023, section 5: the same mask at two thresholds) and how
+    certain it is. What a network learns of tokens and features holds for photos like those it saw;
+    the facts hold for others too, so they also have a direct way to the score, fitted last
+    (`train/honest.py`).
     """
 
-    FACTS = 3
+    FACTS = 3  # log share of the picture, stability, mean certainty inside
 
     def __init__(self, widths: Widths) -> None:
         super().__init__()
@@ -299,7 +317,9 @@ class Judge(nn.Module):
         self.under = nn.Linear(widths.dim, widths.dim)
         self.hidden = nn.Linear(2 * widths.dim + self.FACTS, 128)
         self.out = nn.Linear(128, 1)
-        nn.init.zeros_(self.out.weight)
+        self.direct = nn.Linear(self.FACTS, 1, bias=False)
+        for layer in (self.out, self.direct):
+            nn.init.zeros_(layer.weight)
         nn.init.zeros_(self.out.bias)
 
     def forward(self, grid16: Tensor, tokens: Tensor, logits: Tensor) -> Tensor:
@@ -313,24 +333,21 @@ class Judge(nn.Module):
         Returns:
             (B, K) IoU logits.
         """
-        b, k = tokens.shape[:2]
-        bounded = logits.clamp(-_MASK_CLAMP, _MASK_CLAMP)
-        cover = torch.sigmoid(F.avg_pool2d(bounded, 4)).view(b, k, -1)
-        total = cover.sum(-1, keepdim=True)
-        surely = logits.clamp(0, 1).mean((-2, -1)).unsqueeze(-1)
-        perhaps = logits.clamp(-1, 0).mean((-2, -1)).unsqueeze(-1) + 1
-        facts = torch.cat(
-            [
-                torch.log(cover.mean(-1, keepdim=True) + 1e-3),
-                surely / (perhaps + 1e-4),
-                (cover * cover).sum(-1, keepdim=True) / total,
-            ],
-            -1,
-        )
-        under = self.under((cover / total) @ grid16)
+        cover, facts = self.describe(logits)
+        under = self.under((cover / cover.sum(-1, keepdim=True)) @ grid16)
         token, _, scored = torch.split(tokens, [self.dim, TAIL - 1, 1], -1)
         found = F.relu(self.hidden(torch.cat([token, under, facts], -1)))
-        return cast(Tensor, (scored + self.out(found)).squeeze(-1))
+        return cast(Tensor, (scored + self.out(found) + self.direct(facts)).squeeze(-1))
+
+    def describe(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """What masks (B, K, h4, w4) cover of each cell, (B, K, h*w), and their facts (B, K, 3)."""
+        bounded = logits.clamp(-_MASK_CLAMP, _MASK_CLAMP)
+        cover = torch.sigmoid(F.avg_pool2d(bounded, 4)).flatten(2)
+        surely = logits.clamp(0, 1).mean((-2, -1)).unsqueeze(-1)
+        perhaps = logits.clamp(-1, 0).mean((-2, -1)).unsqueeze(-1) + 1
+        certain = (cover * cover).sum(-1, keepdim=True) / cover.sum(-1, keepdim=True)
+        size = torch.log(cover.mean(-1, keepdim=True) + 1e-3)
+        return cover, torch.cat([size, surely / (perhaps + 1e-4), certain], -1)
 
 
 def ground_planes(pixels: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ class Encoder(nn.Module):
         w = widths
         self.widths = w
         self.position = position
-        self.trunk = Trunk()
+        self.trunk = Trunk(w.trunk)
         sides = (64, w.pyramid, w.pyramid, w.pyramid)
         self.lateral = nn.ModuleList(
             ConvNorm(c, out, act=False) for c, out in zip(TAP_CHANNELS, sides, strict=True)
@@ -60,15 +60,17 @@ class Encoder(nn.Module):
         return self.pyramid(self.trunk(x))
 
     def levels(
-        self, taps: list[Tensor], add_doubled: Callable[[Tensor, Tensor], Tensor] = _add_doubled
+        self,
+        finer: list[Tensor],
+        p32: Tensor,
+        add_doubled: Callable[[Tensor, Tensor], Tensor] = _add_doubled,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The trunk's four maps to mixed maps at strides 16, 8 and 4.
+        """Mixed maps at strides 16, 8 and 4 from the trunk's at 4, 8 and 16 and the coarsest level.
 
         Export doubles sizes in the way that a board's kernels like: `add_doubled` adds to a map
         one of half its size, each value of that 2x2 times.
         """
-        c4, c8, c16, c32 = taps
-        p32 = self.lateral[3](c32)
+        c4, c8, c16 = finer
         p32 = self.mix32(p32 + self.context(F.adaptive_avg_pool2d(p32, 1)))
         p16 = self.mix16(add_doubled(self.lateral[2](c16), p32))
         p8 = self.mix8(add_doubled(self.lateral[1](c8), p16))
@@ -77,7 +79,7 @@ class Encoder(nn.Module):
 
     def pyramid(self, taps: list[Tensor]) -> Embedding:
         """The trunk's four maps to an Embedding; apart so that training can freeze early blocks."""
-        p16, p8, p4 = self.levels(taps)
+        p16, p8, p4 = self.levels(taps[:3], self.lateral[3](taps[3]))
         grid16 = self.to_grid16(p16)
         grid8 = self.to_grid8(p8)
         w = self.widths

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from edgesam_engines.checkpoints import load_strictly, read_safetensors
 from edgesam_engines.families.base import GraphSpec
-from edgesam_engines.families.lite0 import fold_norms
+from edgesam_engines.families.lite0 import fold_norms, hidden_widths
 from edgesam_engines.families.pocketsam import MASKS, TAIL, TRAINED_TOKENS, PocketSAM, Widths
 from edgesam_engines.families.pocketsam_graphs import (
     MaskHeadGraph,
@@ -44,6 +44,20 @@ _PROMPTS = {
 }
 
 
+def read_model(checkpoint: Path) -> PocketSAM:
+    """A safetensors file as a model to train: only norms that the file lacks are folded.
+
+    Raises:
+        CheckpointError: it is not a checkpoint of PocketSAM.
+    """
+    weights = read_safetensors(checkpoint)
+    model = PocketSAM(Widths(trunk=hidden_widths(weights, "encoder.trunk.")))
+    if "encoder.trunk.stem.conv.bias" in weights:
+        fold_norms(model.encoder.trunk)
+    load_strictly(model, weights, checkpoint, PocketSamFamily.name)
+    return model
+
+
 class PocketSamFamily:
     """See `families/pocketsam.py` for the architecture."""
 
@@ -73,11 +87,7 @@ class PocketSamFamily:
 
     def load(self, checkpoint: Path) -> nn.Module:
         """Read a safetensors file; its trunk may or may not have its BatchNorm folded."""
-        weights = read_safetensors(checkpoint)
-        model = PocketSAM()
-        if "encoder.trunk.stem.conv.bias" in weights:
-            fold_norms(model.encoder.trunk)
-        load_strictly(model, weights, checkpoint, self.name)
+        model = read_model(checkpoint)
         fold_norms(model)
         return model.eval()
 

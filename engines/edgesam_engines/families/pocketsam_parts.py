@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from edgesam_engines.families.lite0 import HIDDEN
+
 MASKS = 4  # token 0 answers clear prompts, tokens 1 to 3 an ambiguous point
 TRAINED_TOKENS = 5  # points and box corners per prompt in training
 PAD_LABEL, BACKGROUND, FOREGROUND, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT = -1, 0, 1, 2, 3
@@ -24,6 +26,7 @@ class Widths:
     layers: int = 3
     heads: int = 4
     mask_hidden: int = 8
+    trunk: tuple[int, ...] = HIDDEN  # channels inside its blocks
 
 
 class Embedding(NamedTuple):

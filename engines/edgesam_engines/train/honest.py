@@ -171,6 +171,7 @@ def _run(args: argparse.Namespace) -> None:
     after = [applied(a, change) for a in tally.answers]
     report = {
         "objects": len(after),
+        "validation": tally.means(np.ones(len(after), bool)),
         "change": asdict(change),
         "before": figures(tally.answers),
         "after": figures(after),

@@ -1,0 +1,42 @@
+"""What the verbs of `edgesam-engines` share."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+from typing import Any
+
+from edgesam_rt.errors import BackendMissing
+
+
+def factory(name: str) -> Any:
+    """Import a part of the factory that needs torch and onnx.
+
+    Raises:
+        BackendMissing: they are not installed.
+    """
+    try:
+        return importlib.import_module(f"edgesam_engines.{name}")
+    except ImportError as error:
+        raise BackendMissing(
+            f"{error}. Building and verifying need the factory's packages: "
+            "pip install 'edgesam_rt[engines]'."
+        ) from error
+
+
+def say(text: str) -> None:
+    """Tell the person at the terminal; data goes to stdout."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+class Steps:
+    """Says each step with the seconds since the first."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    def __call__(self, step: str) -> None:
+        """Say what is done now."""
+        say(f"[{time.monotonic() - self._started:5.0f} s] {step}")

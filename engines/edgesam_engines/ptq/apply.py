@@ -1,0 +1,203 @@
+"""A float encoder graph to a quantized one, as a recipe asks, with what is known about it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import onnx
+
+from edgesam_engines import calibrate
+from edgesam_engines.ptq import bias, equalise, sensitivity
+from edgesam_engines.ptq.estimators import ESTIMATORS
+from edgesam_engines.ptq.fidelity import Reference, reference
+from edgesam_engines.ptq.graphs import Feeds, Progress
+from edgesam_engines.ptq.local import LocalError, local_errors
+from edgesam_engines.ptq.ranges import Range, Ranges, for_every_tensor
+from edgesam_engines.ptq.rounding import Rounding, rounding_of
+from edgesam_engines.ptq.search import error_guided
+from edgesam_engines.ptq.statistics import Statistics, collect
+from edgesam_engines.quantize import to_qdq
+from edgesam_engines.recipe import Calibration, Quantization
+
+PICTURES = 8  # of those that ranges are found on, for the means of the layers' errors
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is quantized.
+
+    Attributes:
+        graph: float, simplified, shapes inferred.
+        feeds: the calibration pictures.
+        keep_float: tensors whose last operation stays in float.
+    """
+
+    graph: onnx.ModelProto
+    feeds: Feeds
+    keep_float: Collection[str] = ()
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A quantized graph, and how it came about.
+
+    Attributes:
+        graph: Q/DQ.
+        facts: for the manifest's `verification`; plain JSON.
+    """
+
+    graph: onnx.ModelProto
+    facts: dict[str, Any]
+
+
+def quantize(
+    source: Source,
+    calibration: Calibration,
+    quantization: Quantization,
+    progress: Progress | None = None,
+) -> Quantized:
+    """Equalise, find ranges, choose what stays float, correct biases, round.
+
+    Args:
+        source: the graph and its pictures.
+        calibration: how ranges are found.
+        quantization: what is done beside that.
+        progress: told of every step that takes a while.
+
+    Raises:
+        CalibrationError: no picture, values that are not finite, an unknown layer, or a
+            `float_target` that is out of reach.
+    """
+    maker = maker_of(source, calibration, quantization, progress)
+    names = list(quantization.float_layers)
+    facts: dict[str, Any] = {
+        "estimator": calibration.estimator,
+        "equalised": maker.equalised,
+        "bias_correction": quantization.bias_correction,
+        "layer_sqnr_db": {n: round(e.sqnr_db, 1) for n, e in maker.errors.items()},
+    }
+    if quantization.float_target is not None:
+        choice = chosen_float(maker, names, quantization, progress)
+        names = choice.names
+        facts["float_steps"] = choice.steps
+    return Quantized(maker.make(names), {**facts, "float_layers": names})
+
+
+def maker_of(
+    source: Source,
+    calibration: Calibration,
+    quantization: Quantization,
+    progress: Progress | None = None,
+) -> Maker:
+    """Equalise, find ranges and measure layers: all that goes before rounding.
+
+    Args:
+        source: the graph and its pictures.
+        calibration: how ranges are found.
+        quantization: what is done beside that.
+        progress: told of every step that takes a while.
+    """
+    equalised: dict[str, Any] = {"mode": quantization.equalise}
+    if quantization.equalise != "off":
+        graph, counts = equalise.equalised(source.graph, source.feeds, quantization.equalise)
+        source = Source(graph, source.feeds, source.keep_float)
+        equalised |= counts
+    if quantization.bias_correction:
+        source = Source(bias.with_biases(source.graph), source.feeds, source.keep_float)
+    ranges = ranges_of(source, calibration, progress)
+    first = to_qdq(source.graph, ranges, source.keep_float)
+    few = source.feeds.few(PICTURES)
+    errors = local_errors(source.graph, rounding_of(first), few, progress)
+    return Maker(source, ranges, errors, quantization.bias_correction, equalised)
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes quantized graphs that differ in what stays float.
+
+    Attributes:
+        source: the graph and its pictures.
+        ranges: of its tensors.
+        errors: of its layers.
+        correct: whether to take them out of the biases.
+        equalised: how the graph was equalised, for the manifest.
+    """
+
+    source: Source
+    ranges: Ranges
+    errors: Mapping[str, LocalError]
+    correct: bool
+    equalised: Mapping[str, Any] = field(default_factory=dict)
+
+    def make(self, float_layers: Collection[str] = ()) -> onnx.ModelProto:
+        """Quantize all but some layers; a layer that stays float keeps its bias."""
+        nodes = sensitivity.with_activations(self.source.graph, float_layers)
+        made = to_qdq(self.source.graph, self.ranges, self.source.keep_float, nodes)
+        return bias.corrected(made, self.errors) if self.correct else made
+
+    def reference(self) -> Reference:
+        """The float graph's outputs on a few of the pictures."""
+        return reference(self.source.graph, self.source.feeds.few(sensitivity.PICTURES))
+
+
+def chosen_float(
+    maker: Maker, named: list[str], quantization: Quantization, progress: Progress | None
+) -> sensitivity.Choice:
+    """What stays float so that the recipe's target is reached: the named ones first."""
+    assert quantization.float_target is not None
+    against = maker.reference()
+
+    def rank() -> list[sensitivity.Sensitivity]:
+        rounding = rounding_of(maker.make(named))
+        every = sensitivity.sensitivities(maker.source.graph, rounding, against, progress)
+        return [s for s in every if s.name not in named]
+
+    choice = sensitivity.choose_float(
+        rank,
+        lambda names: maker.make([*named, *names]),
+        against,
+        quantization.float_target,
+        quantization.most_float,
+    )
+    return sensitivity.Choice([*named, *choice.names], choice.steps)
+
+
+def ranges_of(source: Source, calibration: Calibration, progress: Progress | None = None) -> Ranges:
+    """Ranges of every float tensor by the recipe's estimator."""
+    name = calibration.estimator
+    if name in calibrate.EXTREMES:
+        return calibrate.activation_ranges(source.graph, source.feeds, name)
+    statistics = collect(source.graph, source.feeds, progress=progress)
+    return estimated(source, statistics, calibration, progress=progress)
+
+
+def estimated(
+    source: Source,
+    statistics: Mapping[str, Statistics],
+    calibration: Calibration,
+    weights: Rounding | None = None,
+    progress: Progress | None = None,
+) -> Ranges:
+    """Ranges of every float tensor from statistics.
+
+    Args:
+        source: the graph and its pictures.
+        statistics: of its tensors.
+        calibration: of the recipe.
+        weights: rounding of some quantized form of the graph, if there is one already; it saves
+            "error_guided" from making one.
+        progress: told of every step that takes a while.
+    """
+    found: Mapping[str, Range]
+    if calibration.estimator == "error_guided":
+        if weights is None:
+            plain = {n: s.extremes for n, s in statistics.items()}
+            ranges = for_every_tensor(source.graph, plain)
+            weights = rounding_of(to_qdq(source.graph, ranges, source.keep_float))
+        found = error_guided(source.graph, statistics, weights, source.feeds, progress)
+    else:
+        row = ESTIMATORS[calibration.estimator]
+        found = {n: row(s, calibration) for n, s in statistics.items()}
+    return for_every_tensor(source.graph, found)
