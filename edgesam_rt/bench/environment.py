@@ -94,7 +94,8 @@ class Neighbours:
         if busy is None or was_busy is None or now_s == was_s:
             return None
         others = (busy - was_busy) - (own - was_own)
-        return round(max(0.0, others) / ((now_s - was_s) * (os.cpu_count() or 1)), 3)
+        share = others / ((now_s - was_s) * (os.cpu_count() or 1))
+        return round(min(max(0.0, share), 1.0), 3)  # the kernel counts in ticks, the clock does not
 
     @staticmethod
     def _read() -> tuple[float, float | None, float]:

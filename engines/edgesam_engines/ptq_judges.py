@@ -67,6 +67,7 @@ class Tally:
                 "embedding_sqnr_db": round(decibels(float(np.mean(self.noises))), 2),
             }
         if self.truths["box"]:
+            out["objects"] = len(self.truths["box"])
             out["true_iou"] = {m: round(float(np.mean(v)), 4) for m, v in self.truths.items()}
             out["points_lost"] = {m: _lost(exact.truths[m], self.truths[m]) for m in MEASURES}
         return out
