@@ -20,7 +20,7 @@ from msgspec.structs import replace
 import edgesam_rt as es
 from edgesam_engines import build, cli, recipe, verify
 from edgesam_engines.errors import CalibrationError, VerificationError
-from edgesam_engines.recipe import Acceptance, Calibration, Recipe
+from edgesam_engines.recipe import Acceptance, Recipe
 from edgesam_rt import bundle as bundles
 from edgesam_rt import selftest
 from edgesam_rt.bundle import Bundle
@@ -39,7 +39,7 @@ def tiny(precision: str = "int8", *, mean_iou: float = 0.5) -> Recipe:
         base,
         name=f"tiny-{precision}",
         sides=(SIDE,),
-        calibration=Calibration(photos=2),
+        calibration=replace(base.calibration, photos=2),
         acceptance=Acceptance(mean_iou=mean_iou),
     )
 

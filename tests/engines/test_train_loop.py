@@ -16,6 +16,8 @@ pytest.importorskip("torch")
 
 import torch
 
+from edgesam_engines.families.lite0 import HIDDEN
+from edgesam_engines.families.pocketsam import Widths
 from edgesam_engines.train import loop
 from edgesam_engines.train.checkpoint import (
     CHECKPOINT,
@@ -92,6 +94,18 @@ def test_a_run_can_start_from_weights_that_fit_in_part(tmp_path: Path) -> None:
     assert model.judge.out.bias.item() == 3.0
     assert model.scorer.mask_tokens.equal(given["scorer.mask_tokens"])
     assert model.scorer.iou[2].bias.shape == (1,)
+
+
+def test_a_slimmed_trunk_is_trained_on_at_its_size_and_resumed(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path)
+    slim = (*HIDDEN[:-1], 400)
+    path, out = tmp_path / "slim.pt", tmp_path / "out"
+    torch.save(new_model(0, pretrained=False, widths=Widths(trunk=slim)).state_dict(), path)
+    split = tiny_split(tmp_path, recipe)
+    assert loop.train(recipe, split, out, CPU, path)
+    assert loop.train(recipe, split, out, CPU)  # nothing left to do, but it loads
+    kept = load_weights(out / WEIGHTS)["encoder.trunk.blocks.15.depthwise.conv.weight"]
+    assert len(kept) == 400
 
 
 def test_in_the_decay_statistics_stand_and_larger_sides_come(tmp_path: Path) -> None:

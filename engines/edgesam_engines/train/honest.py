@@ -89,7 +89,7 @@ def fit(answers: Sequence[PointAnswers], weights: Values) -> Change:
         torch.autograd.backward(value)
         return float(value.detach())
 
-    solver.step(closure)
+    solver.step(closure)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     slope, offset, first_offset, *rest = at.detach().tolist()
     return Change(slope, offset, first_offset, tuple(rest))
 

@@ -80,7 +80,8 @@ class IntegerConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """As Conv2d."""
-        return self._conv_forward(x, round_kernel(self.weight), self.bias)
+        out: Tensor = self._conv_forward(x, round_kernel(self.weight), self.bias)
+        return out
 
 
 def round_encoder(encoder: Encoder) -> None:

@@ -31,6 +31,7 @@ from edgesam_engines.train.network import (
     new_optimizer,
     start_from,
     to_input,
+    widths_of,
 )
 from edgesam_engines.train.rounds import Game, Stats, Targets, run_rounds
 from edgesam_engines.train.samples import TARGET_STRIDE, Sample, batch_loader
@@ -64,9 +65,12 @@ class Trainer:
         init: Path | None = None,
     ) -> Trainer:
         """A run at its first step, from the ImageNet trunk or from earlier weights."""
-        model = new_model(recipe.seed, pretrained=pretrained)
-        if init is not None:
-            left = start_from(model, load_weights(init))
+        if init is None:
+            model = new_model(recipe.seed, pretrained=pretrained)
+        else:
+            weights = load_weights(init)
+            model = new_model(recipe.seed, pretrained=False, widths=widths_of(weights))
+            left = start_from(model, weights)
             log.info("from %s; not in it: %s", init, ", ".join(left) or "nothing")
         model = model.to(device)
         freeze(model, recipe.optim.frozen_blocks)
@@ -134,7 +138,7 @@ def train(
     """
     out.mkdir(parents=True, exist_ok=True)
     path, digest = out / files.CHECKPOINT, recipe_hash(recipe)
-    trainer = Trainer.create(recipe, device, init=None if path.exists() else init)
+    trainer = Trainer.create(recipe, device, init=path if path.exists() else init)
     start = 0
     if path.exists():
         start = files.load_checkpoint(path, trainer.model, trainer.ema, trainer.optimizer, digest)

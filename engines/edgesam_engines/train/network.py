@@ -26,10 +26,10 @@ def imagenet_weights() -> dict[str, Tensor]:
     return weights
 
 
-def new_model(seed: int, *, pretrained: bool = True) -> PocketSAM:
+def new_model(seed: int, *, pretrained: bool = True, widths: Widths | None = None) -> PocketSAM:
     """A model to train: seeded, with the ImageNet trunk if wanted, the trunk's norms folded."""
     torch.manual_seed(seed)
-    model = PocketSAM()
+    model = PocketSAM(widths)
     if pretrained:
         model.encoder.trunk.load_imagenet(imagenet_weights())
     fold_norms(model.encoder.trunk)
@@ -45,13 +45,18 @@ def start_from(model: PocketSAM, weights: dict[str, Tensor]) -> list[str]:
     return sorted(mine.keys() - fitting.keys())
 
 
+def widths_of(weights: dict[str, Tensor]) -> Widths:
+    """The sizes of the model that has these weights; a slimmed trunk tells by its shapes."""
+    return Widths(trunk=hidden_widths(weights, "encoder.trunk."))
+
+
 def model_of(weights: dict[str, Tensor]) -> PocketSAM:
     """A model in eval mode from weights as a training exports them.
 
     Raises:
         KeyError: some are missing; what is fitted after a training (`honest`) may be.
     """
-    model = PocketSAM(Widths(trunk=hidden_widths(weights, "encoder.trunk.")))
+    model = PocketSAM(widths_of(weights))
     fold_norms(model.encoder.trunk)
     left = set(start_from(model, weights)) - FITTED_LAST
     if left:
@@ -143,11 +148,12 @@ class Ema:
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
-    """A state dict from `.safetensors` or `.pt`, as fp32."""
+    """A state dict from `.safetensors` or `.pt`, a run's checkpoint among them, as fp32."""
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
         raw = load_file(path)
     else:
         raw = torch.load(path, map_location="cpu", weights_only=True)
+        raw = raw.get("model", raw)
     return {k: v.float() if v.dtype.is_floating_point else v for k, v in raw.items()}
