@@ -14,10 +14,13 @@ Row = Mapping[str, Any]
 
 
 def make(reports: Sequence[Report]) -> dict[str, str]:
-    """All tables that these reports give, by name; of two reports of a case the later counts."""
+    """All tables that these reports give, by name; of two reports of a case the later counts.
+
+    A case without tables (the factory's `ptq`, which docs/quantization.md shows) gives none.
+    """
     out: dict[str, str] = {}
     for report in reports:
-        for name, text in MAKERS[report.case](report.figures):
+        for name, text in MAKERS.get(report.case, _nothing)(report.figures):
             out[name] = f"{text}\n{where(report)}\n"
     return out
 
@@ -35,6 +38,10 @@ def where(report: Report) -> str:
         f"`{report.command}`: {e['cpu']} ({flags}), {e['cores_usable']} cores, {load}, "
         f"Python {e['python']}, {', '.join(packages)}, commit {e['git_commit']}, {e['date'][:10]}."
     )
+
+
+def _nothing(_figures: Row) -> Iterator[tuple[str, str]]:
+    yield from ()
 
 
 def _accuracy(figures: Row) -> Iterator[tuple[str, str]]:
