@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import environment
-from edgesam_rt.bench.environment import Neighbours
+from edgesam_rt.bench.environment import Neighbours, without_option
 from edgesam_rt.cli.exits import run_command
 from edgesam_rt.errors import ConfigError, unknown_name
 
@@ -59,7 +59,7 @@ class Recorder:
             more: what else to note of the environment.
         """
         self._case, self._path = case, args.json
-        self._command = " ".join(["python", "-m", module, *_without_output(sys.argv[1:])])
+        self._command = " ".join(["python", "-m", module, *without_option(sys.argv[1:], "--json")])
         self._environment = {**environment.collect(), **more}
         self._parameters = {k: _plain(v) for k, v in vars(args).items() if k != "json"}
         self._neighbours = Neighbours()
@@ -72,15 +72,6 @@ class Recorder:
             write(made, self._path)
         sys.stdout.write(show([made]))
         return made
-
-
-def _without_output(words: Sequence[str]) -> list[str]:
-    """What was typed, but for `--json FILE`: it changes no figure."""
-    kept = list(words)
-    if "--json" in kept:
-        at = kept.index("--json")
-        del kept[at : at + 2]
-    return kept
 
 
 def _plain(value: object) -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -109,6 +109,15 @@ class Neighbours:
         user, nice, system, _idle, _waits, *rest = (int(word) for word in words)
         ticks = user + nice + system + sum(rest)
         return time.monotonic(), ticks / os.sysconf("SC_CLK_TCK"), own
+
+
+def without_option(words: Sequence[str], option: str) -> list[str]:
+    """What was typed, but for an option that says where to write: it changes no figure."""
+    kept = list(words)
+    if option in kept:
+        at = kept.index(option)
+        del kept[at : at + 2]
+    return kept
 
 
 def cpuinfo(root: Path = Path("/")) -> dict[str, str]:

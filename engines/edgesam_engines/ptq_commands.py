@@ -84,7 +84,9 @@ def _report(args: argparse.Namespace) -> int:
     figures = factory("ptq_report").run(study, Steps())
     made = {
         "case": "ptq",
-        "command": shlex.join(["edgesam-engines", *_without_output(sys.argv[1:])]),
+        "command": shlex.join(
+            ["edgesam-engines", *environment.without_option(sys.argv[1:], "--out")]
+        ),
         "environment": {**around, "others_cpu_share": neighbours.share()},
         "parameters": {k: str(v) for k, v in vars(args).items() if k not in ("run", "out", "json")},
         "figures": figures,
@@ -144,12 +146,3 @@ def _environment() -> dict[str, Any]:
         "load_average": list(environment.load_average()),
         **environment.software(),
     }
-
-
-def _without_output(words: list[str]) -> list[str]:
-    """What was typed, but for `--out FILE`: it changes no figure."""
-    kept = list(words)
-    if "--out" in kept:
-        at = kept.index("--out")
-        del kept[at : at + 2]
-    return kept

@@ -10,6 +10,7 @@ import pytest
 from benchmarks import report, tables
 from benchmarks.report import Report
 from edgesam_rt.errors import ConfigError
+from tests.bench.reports import MEANS
 
 ROW = {"n": 20, "min": 1.0, "p50": 2.0, "p95": 3.0, "p99": 4.0}
 ENVIRONMENT = {
@@ -22,14 +23,6 @@ ENVIRONMENT = {
     "git_commit": "abc",
     "date": "2026-01-02T03:04:05+00:00",
     "others_cpu_share": 0.02,
-}
-MEANS = {
-    "box": 0.7,
-    "point": 0.4,
-    "clicks": 0.5,
-    "point_best": 0.6,
-    "score_error": 0.2,
-    "calibration_error": 0.05,
 }
 SIZES = ("all", "small", "medium")
 MIOU = {**{s: {"objects": 9, **MEANS} for s in SIZES}, "large": {"objects": 0}}

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from edgesam_engines.train.cli import pick_device, prepare
-from edgesam_engines.train.config import Recipe, RecipeError, load_recipe
+from edgesam_engines.train.config import Recipe, RecipeError, load_recipe, read_strictly
 from edgesam_engines.train.loop import Trainer
 from edgesam_engines.train.memory import restart_keeping_memory
 from edgesam_engines.train.samples import batch_loader
@@ -58,10 +58,7 @@ def load_plan(path: Path) -> Plan:
     Raises:
         RecipeError: it cannot be read, or a key in it is wrong.
     """
-    try:
-        plan = msgspec.toml.decode(path.read_bytes(), type=Plan)
-    except (msgspec.MsgspecError, OSError) as error:
-        raise RecipeError(f"{path}: {error}") from error
+    plan = read_strictly(path, Plan)
     if BASE not in plan.variants:
         raise RecipeError(f"{path}: variants: one must be called {BASE!r}, the others are compared")
     return plan

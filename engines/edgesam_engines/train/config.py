@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -15,6 +15,7 @@ Positive = Annotated[float, Meta(gt=0.0)]
 Count = Annotated[int, Meta(ge=0)]
 AtLeastOne = Annotated[int, Meta(ge=1)]
 Range = tuple[float, float]
+Section = TypeVar("Section", bound=msgspec.Struct)
 
 
 class RecipeError(ValueError):
@@ -204,16 +205,25 @@ class Recipe(_Strict, frozen=True):
     saving: Saving
 
 
+def read_strictly(path: Path, kind: type[Section]) -> Section:
+    """Decode a TOML file of this package.
+
+    Raises:
+        RecipeError: naming the file and the key that is unknown, missing or out of range.
+    """
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=kind)
+    except (msgspec.MsgspecError, OSError) as error:
+        raise RecipeError(f"{path}: {error}") from error
+
+
 def load_recipe(path: Path) -> Recipe:
     """Read and check a recipe.
 
     Raises:
         RecipeError: naming the file and the key that is unknown, missing or out of range.
     """
-    try:
-        recipe = msgspec.toml.decode(path.read_bytes(), type=Recipe)
-    except (msgspec.MsgspecError, OSError) as error:
-        raise RecipeError(f"{path}: {error}") from error
+    recipe = read_strictly(path, Recipe)
     problem = _contradiction(recipe)
     if problem:
         raise RecipeError(f"{path}: {problem}")

@@ -34,7 +34,8 @@ from edgesam_engines.train.losses import rank_loss
 from edgesam_engines.train.memory import restart_keeping_memory
 from edgesam_engines.train.network import load_weights, model_of
 from edgesam_engines.train.sources import split_sources
-from edgesam_engines.train.validate import PointAnswers, Tally, calibration_error, examine
+from edgesam_engines.train.validate import PointAnswers, Tally, examine
+from edgesam_rt.bench.protocols import calibration_error
 
 LIKE_USE = "coco_"  # sources whose photos look most like those people take
 LIKE_USE_WEIGHT = 3.0  # of their objects in the fit

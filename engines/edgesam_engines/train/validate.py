@@ -35,6 +35,7 @@ from edgesam_engines.train.config import Recipe, Validation
 from edgesam_engines.train.network import to_input
 from edgesam_engines.train.prompts import deepest
 from edgesam_engines.train.sources import Entry, Image, Labelled, Split, decode
+from edgesam_rt.bench.protocols import calibration_error
 
 Mask = NDArray[np.bool_]
 Clicks = list[tuple[float, float, int]]  # x, y in photo sides; label
@@ -43,7 +44,6 @@ Clicks = list[tuple[float, float, int]]  # x, y in photo sides; label
 FIGURES = ("box", "point", "point_scored", "point_stable", "point_best", "clicks3", "iou_error")
 _SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, float("inf"))}
 _COCO_PIXELS = 640 * 480  # areas are counted in a photo of this size
-_CALIBRATION_BINS = 10
 log = logging.getLogger(__name__)
 
 
@@ -217,16 +217,6 @@ def measure(asker: Answers, masks: list[Mask], tally: Tally) -> None:
         tally.rows["iou_error"].append(abs(sure[i] - reached))
         tally.area.append(float(true.mean()) * _COCO_PIXELS)
         tally.predicted.append(sure[i])
-
-
-def calibration_error(predicted: NDArray[np.float64], reached: NDArray[np.float64]) -> float:
-    """Gap between mean predicted and mean reached IoU in ten bins, weighted by their counts."""
-    bins = np.minimum((predicted * _CALIBRATION_BINS).astype(int), _CALIBRATION_BINS - 1)
-    gaps = [
-        abs(predicted[bins == b].mean() - reached[bins == b].mean()) * (bins == b).sum()
-        for b in np.unique(bins)
-    ]
-    return float(sum(gaps) / len(predicted))
 
 
 def summarise(tally: Tally) -> dict[str, float | dict[str, float]]:

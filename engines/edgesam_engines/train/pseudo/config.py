@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from edgesam_engines.train.config import RecipeError
+from edgesam_engines.train.config import RecipeError, read_strictly
 
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Count = Annotated[int, Meta(ge=0)]
@@ -86,10 +86,7 @@ def load_rules(path: Path) -> Rules:
     Raises:
         RecipeError: naming the file and the key that is unknown, missing or out of range.
     """
-    try:
-        rules = msgspec.toml.decode(path.read_bytes(), type=Rules)
-    except (msgspec.MsgspecError, OSError) as error:
-        raise RecipeError(f"{path}: {error}") from error
+    rules = read_strictly(path, Rules)
     if rules.views.side % 32:
         raise RecipeError(f"{path}: views.side: {rules.views.side} is not a multiple of 32")
     return rules

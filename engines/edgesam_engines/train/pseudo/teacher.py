@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from edgesam_engines.families.lite0 import fold_norms
 from edgesam_engines.families.pocketsam import (
     BOX_BOTTOM_RIGHT,
     BOX_TOP_LEFT,
@@ -24,7 +23,7 @@ from edgesam_engines.families.pocketsam import (
     Prompts,
 )
 from edgesam_engines.train.checkpoint import CheckpointError
-from edgesam_engines.train.network import load_weights, to_input
+from edgesam_engines.train.network import load_weights, model_of, to_input
 from edgesam_engines.train.pseudo.config import Views
 from edgesam_engines.train.pseudo.detector import Detection
 from edgesam_engines.train.sources import Image
@@ -79,10 +78,8 @@ class Teacher:
         Raises:
             CheckpointError: the file is missing or holds no PocketSAM.
         """
-        model = PocketSAM()
-        fold_norms(model.encoder.trunk)
         try:
-            model.load_state_dict(load_weights(path))
+            model = model_of(load_weights(path))
         except (OSError, RuntimeError, KeyError) as error:
             raise CheckpointError(
                 f"teacher: {path}: expected a training's weights (its ema.safetensors): {error}"
