@@ -1,8 +1,8 @@
 """Every benchmark, one after the other, each in a process of its own, into files of stable names.
 
-`speed.json`, `pipeline.json`, `limit.json`, `accuracy.json`, `accuracy-clips.json` in `--out`; then
-`python -m benchmarks.report` makes the tables. Quiet the machine first: the load average at the
-start is in every file.
+`speed.json`, `pipeline.json`, `limit.json`, `everything.json`, `accuracy.json`,
+`accuracy-clips.json` in `--out`; then `python -m benchmarks.report` makes the tables. Quiet the
+machine first: the load average at the start is in every file.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ OUT = Path("benchmarks/results")
 def commands(args: argparse.Namespace) -> dict[str, list[str]]:
     """The arguments of every benchmark, by case; speed first, while the machine is cool."""
     pair = [word for name in (args.float, args.bundle) if name for word in ("--bundle", name)]
+    few = ["--photos", str(args.photos)] if args.photos else []
     told = {
         "speed": ["--bundle", args.bundle, *(["--float", args.float] if args.float else [])],
         "pipeline": ["--bundle", args.bundle],
         "limit": pair,
-        "accuracy": [*pair, *(["--photos", str(args.photos)] if args.photos else [])],
+        "everything": ["--bundle", args.bundle, *few],
+        "accuracy": [*pair, *few],
         "accuracy-clips": [*pair, "--on", "clips"],
     }
     return {
@@ -44,7 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     p.add_argument("--bundle", default=DEFAULT, metavar="NAME|PATH", help="the INT8 one")
     p.add_argument("--float", metavar="NAME|PATH", help="its float twin")
-    p.add_argument("--photos", type=int, metavar="N", help="accuracy on the first N alone")
+    p.add_argument(
+        "--photos", type=int, metavar="N", help="accuracy and everything on the first N alone"
+    )
     p.add_argument("--data", type=Path, default=DATA, help="folder that holds coco-val and clips")
     p.add_argument("--out", type=Path, default=OUT, metavar="DIR")
     args = p.parse_args(argv)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from benchmarks.everything import tables as everything
 from benchmarks.limit import tables as limit
 from benchmarks.markdown import markdown
 from benchmarks.report import Report
@@ -185,6 +186,7 @@ MAKERS: dict[str, Callable[[Row], Iterator[tuple[str, str]]]] = {
     "accuracy": _accuracy,
     "accuracy-clips": _accuracy_clips,
     "accuracy-torch": _accuracy_torch,
+    "everything": everything.make,
     "speed": _speed,
     "pipeline": _pipeline,
     "limit": limit.make,

@@ -9,12 +9,15 @@ from typing import overload
 
 from edgesam_rt.cameras.open import open_camera
 from edgesam_rt.cameras.spec import parse_source
+from edgesam_rt.clock import CLOCK
+from edgesam_rt.detector import Detector
 from edgesam_rt.engines import EngineSet, resolve
 from edgesam_rt.errors import BackendError, ConfigError, unknown_name
-from edgesam_rt.everything.generate import generate, with_options
+from edgesam_rt.everything.options import with_options
+from edgesam_rt.everything.strategies import STRATEGIES, Request, everything
 from edgesam_rt.pipeline.pipeline import Pipeline, Plan
 from edgesam_rt.pipeline.stages import Limits
-from edgesam_rt.pipeline.task import STRATEGIES, Prompts, make_task
+from edgesam_rt.pipeline.task import DEFAULT_STRATEGY, Prompts, make_task
 from edgesam_rt.records import Embedding, MaskSet, Prompt, Result
 from edgesam_rt.segmenter import Decoder, Encoder
 from edgesam_rt.types import U8
@@ -28,6 +31,7 @@ class Segmenter:
         self._engines = engines
         self._encoder: Encoder | None = None
         self._decoder: Decoder | None = None
+        self._detector: Detector | None = None
         try:
             self._encoder = engines.open_encoder(engines.sides[0])
             self._decoder = engines.open_decoder()
@@ -107,28 +111,47 @@ class Segmenter:
         return [found[i * each : (i + 1) * each] for i in range(len(prompts))]
 
     def everything(
-        self, image: U8 | Embedding, *, strategy: str = "grid", **options: float
+        self,
+        image: U8 | Embedding,
+        *,
+        strategy: str = DEFAULT_STRATEGY,
+        deadline_ms: float | None = None,
+        **options: float,
     ) -> MaskSet:
         """Find all masks of a picture.
 
         Args:
             image: (H, W, 3) uint8 RGB, or its embedding.
-            strategy: "grid": ask with a uniform grid of points (SAM's automatic mask generator).
-            options: thresholds instead of the bundle's own, by SAM's names: points_per_side,
-                pred_iou_thresh, stability_score_thresh, stability_score_offset, box_nms_thresh.
+            strategy: "grid": ask with a uniform grid of points (SAM's automatic mask generator);
+                "hierarchical": coarsely first, then finely where nothing was sure (TinySAM);
+                "objects": ask with the boxes of a detector (MobileSAMv2); it needs the image.
+            deadline_ms: from now on; the masks found until then are returned, and `completeness`
+                tells how much was left. A step that has begun is finished. None is no deadline.
+            options: thresholds instead of the bundle's own, by SAM's names; see
+                `edgesam_rt.manifest.EverythingFacts`.
 
         Returns:
-            Masks by falling predicted IoU; possibly none.
+            Masks by falling predicted IoU ("objects": times the box's score); possibly none.
 
         Raises:
-            ConfigError: an unknown strategy or option.
+            ConfigError: an unknown strategy or option, or one that needs the image.
         """
+        started_ns = CLOCK.now_ns()
         if strategy not in STRATEGIES:
             raise ConfigError(unknown_name("strategy", strategy, STRATEGIES))
         facts = with_options(self._engines.bundle.manifest.everything, options)
         encoder, decoder = self._opened()
-        embedding = image if isinstance(image, Embedding) else encoder.encode(image)
-        return generate(decoder, embedding, facts)
+        is_embedding = isinstance(image, Embedding)
+        request = Request(
+            decoder,
+            image if isinstance(image, Embedding) else encoder.encode(image),
+            facts,
+            pixels=None if isinstance(image, Embedding) else image,
+            encode=None if is_embedding else encoder.encode,
+            find=self._opened_detector().detect if strategy == "objects" else None,
+            deadline_ns=None if deadline_ms is None else started_ns + int(deadline_ms * 1e6),
+        )
+        return everything(strategy, request)
 
     def stream(
         self,
@@ -136,6 +159,7 @@ class Segmenter:
         *,
         prompts: Prompt | Sequence[Prompt] = (),
         mode: str | None = None,
+        strategy: str = DEFAULT_STRATEGY,
         budget_ms: float | None = None,
         max_frames: int | None = None,
     ) -> Iterator[Result]:
@@ -149,6 +173,7 @@ class Segmenter:
             source: as on the command line: a path, "v4l2:/dev/video0", "synthetic:?frames=50", …
             prompts: asked of every frame: one, or a sequence with one per object.
             mode: "prompt" or "everything"; None: "prompt" if there are prompts.
+            strategy: of everything mode, see `everything`.
             budget_ms: capture to result; None is the board's, 0 none.
             max_frames: stop after so many.
 
@@ -165,7 +190,7 @@ class Segmenter:
         plan = Plan(
             engines=self._engines,
             open_camera=lambda: open_camera(spec),
-            task=make_task(mode, Prompts(asked), STRATEGIES[0], facts),
+            task=make_task(mode, Prompts(asked), strategy, facts),
             budget_ms=self._engines.board.budget_ms if budget_ms is None else budget_ms,
             limits=Limits(max_frames=max_frames),
         )
@@ -173,10 +198,10 @@ class Segmenter:
 
     def close(self) -> None:
         """Give the engines back; a second call does nothing."""
-        for engine in (self._encoder, self._decoder):
+        for engine in (self._encoder, self._decoder, self._detector):
             if engine is not None:
                 engine.close()
-        self._encoder = self._decoder = None
+        self._encoder = self._decoder = self._detector = None
 
     def __enter__(self) -> Segmenter:
         """Nothing more to do: it is open."""
@@ -190,6 +215,13 @@ class Segmenter:
     ) -> None:
         """Close."""
         self.close()
+
+    def _opened_detector(self) -> Detector:
+        """The detector, opened when it is first needed."""
+        self._opened()
+        if self._detector is None:
+            self._detector = self._engines.open_detector()
+        return self._detector
 
     def _opened(self) -> tuple[Encoder, Decoder]:
         if self._encoder is None or self._decoder is None:
@@ -209,6 +241,7 @@ def open(
     backend: str | None = None,
     encoder_side: int | None = None,
     threads: int | None = None,
+    detector: str | os.PathLike[str] | None = None,
     self_test: bool = True,
 ) -> Segmenter:
     """Open a bundle's engines on a board.
@@ -219,6 +252,8 @@ def open(
         backend: None is the first of the board's that is installed.
         encoder_side: px; None is the first step of the board's ladder. Smaller is quicker.
         threads: None is the board's number.
+        detector: name or folder of the bundle that finds boxes for strategy "objects"; None is the
+            one that ships. Opened when it is first needed.
         self_test: test the engines before they are trusted; takes two encoder runs.
 
     Raises:
@@ -234,6 +269,7 @@ def open(
             backend=backend,
             encoder_side=encoder_side,
             threads=threads,
+            detector_name=detector,
             self_test=self_test,
         )
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from edgesam_rt import backends, boards, bundle, selftest
 from edgesam_rt.boards import Board
 from edgesam_rt.bundle import Bundle
+from edgesam_rt.detector import Detector, open_detector
 from edgesam_rt.errors import ConfigError
 from edgesam_rt.segmenter import Decoder, Encoder, EngineOptions
 
@@ -26,6 +27,7 @@ class EngineSet:
         bundle: whose engines.
         options: backend and its options.
         sides: encoder sides to use, one per ladder step, best first.
+        detector_name: bundle of the detector; None is the one that ships.
         self_test: whether engines are tested before they are trusted.
     """
 
@@ -33,6 +35,7 @@ class EngineSet:
     bundle: Bundle
     options: EngineOptions
     sides: tuple[int, ...]
+    detector_name: str | os.PathLike[str] | None = None
     self_test: bool = True
     _trusted: set[int] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -44,6 +47,14 @@ class EngineSet:
     def open_decoder(self) -> Decoder:
         """Open the decoder."""
         return Decoder(self.bundle, self.options, self.sides[0])
+
+    def open_detector(self) -> Detector:
+        """Open the detector of everything mode's "objects".
+
+        Raises:
+            ConfigError, BundleError, SelfTestError: it is not there, or cannot be trusted.
+        """
+        return open_detector(self.detector_name, self.options, self_test=self.self_test)
 
     def trust(self, encoder: Encoder, decoder: Decoder) -> None:
         """Run the bundle's self-test on opened engines, once per side.
@@ -83,6 +94,7 @@ def resolve(
     backend: str | None = None,
     encoder_side: int | None = None,
     threads: int | None = None,
+    detector_name: str | os.PathLike[str] | None = None,
     self_test: bool = True,
     root: Path = Path("/"),
 ) -> EngineSet:
@@ -94,6 +106,7 @@ def resolve(
         backend: None is the board's first that is installed.
         encoder_side: None follows the board's ladder.
         threads: None is the board's number.
+        detector_name: see EngineSet; looked for when it is opened.
         self_test: see EngineSet.
         root: where the board is looked for.
 
@@ -107,9 +120,8 @@ def resolve(
     if threads is not None and threads < 1:
         raise ConfigError(f"threads: expected at least 1, got {threads}.")
     how = backends.BackendOptions(threads=threads or row.thread_count(), spin=row.spin)
-    return EngineSet(
-        row, found, EngineOptions(name, how), _sides(found, name, row, encoder_side), self_test
-    )
+    sides = _sides(found, name, row, encoder_side)
+    return EngineSet(row, found, EngineOptions(name, how), sides, detector_name, self_test)
 
 
 def _sides(found: Bundle, backend: str, board: Board, wanted: int | None) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ SCHEMA = 1
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Part = Literal["encoder", "decoder", "scorer", "mask_head"]
+Part = Literal["encoder", "decoder", "scorer", "mask_head", "detector"]
 Precision = Literal["int8", "fp16", "fp32"]
 
 
@@ -25,7 +25,8 @@ class TensorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         name: as the engine spells it.
         shape: ints, or a name where the axis is free.
         dtype: numpy's name.
-        layout: what the axes are, for people and for messages: "nhwc", "n_p_xy", …
+        layout: what the axes are: "nhwc", "n_p_xy", …; of an encoder's outputs also where rows and
+            columns are, see `edgesam_rt/cutting.py`.
     """
 
     name: str
@@ -100,6 +101,8 @@ class DecoderFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         second_look: answers to an ambiguous prompt whose first score is at most this much below the
             best are all made, and the mask head's own scores choose among them; None where the mask
             head gives no scores.
+        cut_multiple: the decoder takes embeddings cut to the part of the square that the picture
+            covers, rounded up to multiples of this many encoder pixels; 0: the whole square.
     """
 
     masks: Positive
@@ -115,6 +118,7 @@ class DecoderFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     mask_threshold: float = 0.0
     mask_input_broadcasts: bool = False
     second_look: Share | None = None
+    cut_multiple: Annotated[int, msgspec.Meta(ge=0)] = 0
 
     def __post_init__(self) -> None:
         """Refuse answers that are none of the M."""
@@ -124,13 +128,41 @@ class DecoderFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class EverythingFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Thresholds of everything mode that suit this decoder's scores (names are SAM's)."""
+    """Thresholds of everything mode that suit this decoder's scores (names are SAM's).
+
+    Attributes:
+        points_per_side: of the grid.
+        points_per_batch: points scored at once; costs memory, changes nothing else.
+        pred_iou_thresh: masks with a predicted IoU not above it are dropped.
+        first_look_thresh: where masks are scored before they are made (`scorer`): answers whose
+            first score is not above it are not made.
+        first_look_margin: nor are those whose first score is further below the best of the same
+            point; 1 makes them all.
+        stability_score_thresh: masks less stable are dropped; 0 keeps all, and saves counting.
+        stability_score_offset: see `imaging.masks.stability_scores`.
+        box_nms_thresh: of two masks whose boxes overlap more, the worse is dropped.
+        crop_n_layers: the picture is also asked about in 4**i parts for every layer i up to this.
+        crop_nms_thresh: as `box_nms_thresh`, between parts.
+        crop_overlap_ratio: how far parts overlap, of the picture's shorter side.
+        crop_n_points_downscale_factor: points per side in layer i are divided by its i-th power.
+        min_mask_region_area: smaller holes are filled and smaller islands dropped, px; 0 is none.
+        high_score_thresh: where a coarse mask's logit is above it, "hierarchical" asks no more.
+    """
 
     points_per_side: Annotated[int, msgspec.Meta(ge=1, le=256)] = 32
+    points_per_batch: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 64
     pred_iou_thresh: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.88
+    first_look_thresh: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.0
+    first_look_margin: Share = 1.0
     stability_score_thresh: Share = 0.95
     stability_score_offset: Annotated[float, msgspec.Meta(gt=0, le=100)] = 1.0
     box_nms_thresh: Share = 0.7
+    crop_n_layers: Annotated[int, msgspec.Meta(ge=0, le=3)] = 0
+    crop_nms_thresh: Share = 0.7
+    crop_overlap_ratio: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 512 / 1500
+    crop_n_points_downscale_factor: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
+    min_mask_region_area: Annotated[int, msgspec.Meta(ge=0)] = 0
+    high_score_thresh: Annotated[float, msgspec.Meta(ge=0)] = 8.5
 
 
 class SelfTestCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -10,7 +10,7 @@ import numpy as np
 from edgesam_rt.errors import PromptError, ShapeError
 from edgesam_rt.imaging.geometry import Fit
 from edgesam_rt.manifest import DecoderFacts
-from edgesam_rt.records import BOX_TOP_LEFT, FOREGROUND, PADDING, Prompt
+from edgesam_rt.records import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, FOREGROUND, PADDING, Prompt
 from edgesam_rt.types import F32, I64, Bool
 
 
@@ -49,9 +49,9 @@ class PromptBatch:
 
 
 def low_res_hw(fit: Fit, facts: DecoderFacts) -> tuple[int, int]:
-    """Height and width of low-resolution masks at a fit's encoder side."""
-    cells = fit.side // facts.mask_stride
-    return cells, cells
+    """Height and width of the low-resolution masks of a picture."""
+    h, w = fit.covered(facts.cut_multiple) if facts.cut_multiple else (fit.side, fit.side)
+    return h // facts.mask_stride, w // facts.mask_stride
 
 
 def from_prompts(prompts: Sequence[Prompt], fit: Fit, facts: DecoderFacts) -> PromptBatch:
@@ -105,6 +105,15 @@ def from_points(points: F32, fit: Fit, facts: DecoderFacts) -> PromptBatch:
     return PromptBatch(coords, labels, mask_input, has_mask, np.ones(n, np.bool_))
 
 
+def from_boxes(boxes_xyxy: F32, fit: Fit, facts: DecoderFacts) -> PromptBatch:
+    """One box per prompt, (N, 4) image pixels; for everything mode."""
+    n = len(boxes_xyxy)
+    coords = to_decoder_frame(boxes_xyxy.reshape(n, 2, 2), fit, facts)
+    labels = np.tile(np.array([BOX_TOP_LEFT, BOX_BOTTOM_RIGHT], np.float32), (n, 1))
+    mask_input, has_mask = _mask_inputs([None] * n, low_res_hw(fit, facts), facts)
+    return PromptBatch(coords, labels, mask_input, has_mask, np.zeros(n, np.bool_))
+
+
 def to_decoder_frame(xy: F32, fit: Fit, facts: DecoderFacts) -> F32:
     """Image pixels (..., 2) to the coordinates the decoder takes."""
     unit = fit.to_unit(xy)
@@ -123,8 +132,8 @@ def _mask_inputs(
             continue
         if mask.shape != hw:
             raise ShapeError(
-                f"mask_input: expected {hw} low-resolution logits, got {mask.shape}. "
-                "They must come from an answer made with the same encoder side."
+                f"mask_input: expected {hw} low-resolution logits, got {mask.shape}. They must "
+                "come from an answer about a picture of this shape, with the same encoder side."
             )
         masks[row, 0] = mask
     return masks, has_mask

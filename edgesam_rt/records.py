@@ -14,6 +14,7 @@ from edgesam_rt.errors import PromptError, ShapeError
 from edgesam_rt.imaging import masks as mask_ops
 from edgesam_rt.imaging import rle as rle_ops
 from edgesam_rt.imaging.geometry import Fit
+from edgesam_rt.imaging.upscaled import Upscaled
 from edgesam_rt.types import F32, F64, I64, U8, AnyArray, Bool
 
 PADDING, BACKGROUND, FOREGROUND, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT = -1, 0, 1, 2, 3
@@ -245,13 +246,16 @@ class MaskSet:
     """K masks of one picture. Low-resolution logits are kept; the rest is made when asked for.
 
     Attributes:
-        low_res_logits: (K, h, w) float32, unbounded, over the whole encoder square.
+        low_res_logits: (K, h, w) float32, unbounded, over the encoder square or the part of it
+            that the picture covers.
         predicted_iou: (K,) float32, the model's own estimate of each mask's quality.
         fit: the way back to the picture.
         mask_threshold: the cut, in logits.
         point_coords: (K, 2) float32 px: the point each mask was asked with (a box's centre);
             empty (0, 2) where unknown.
-        stability_score: (K,) float32 in [0, 1], in everything mode; else empty (0,).
+        stability_offset: in everything mode, see `stability_score`; else 0.
+        completeness: in everything mode with a deadline, share of the prompts that were answered in
+            time; 1 if nothing was left.
     """
 
     low_res_logits: F32
@@ -259,7 +263,8 @@ class MaskSet:
     fit: Fit
     mask_threshold: float = 0.0
     point_coords: F32 = field(default_factory=lambda: np.zeros((0, 2), np.float32))
-    stability_score: F32 = field(default_factory=lambda: np.zeros(0, np.float32))
+    stability_offset: float = 0.0
+    completeness: float = 1.0
 
     def __post_init__(self) -> None:
         """Check that all K agree."""
@@ -277,17 +282,14 @@ class MaskSet:
     def __getitem__(self, index: int | slice | AnyArray) -> MaskSet:
         """Some of the masks, always as a MaskSet; index by int, slice, bool or int array."""
         pick = np.arange(len(self))[index].reshape(-1)
-
-        def some(values: F32) -> F32:
-            return values[pick] if len(values) else values
-
         return MaskSet(
             self.low_res_logits[pick],
             self.predicted_iou[pick],
             self.fit,
             self.mask_threshold,
-            some(self.point_coords),
-            some(self.stability_score),
+            self.point_coords[pick] if len(self.point_coords) else self.point_coords,
+            self.stability_offset,
+            self.completeness,
         )
 
     @property
@@ -324,6 +326,17 @@ class MaskSet:
         """(K, 4) left, top, right, bottom in px, right and bottom exclusive; zeros if empty."""
         boxes = [rle_ops.runs_to_box(runs, self.image_hw) for runs in self.runs]
         return np.array(boxes, np.float32).reshape(-1, 4)
+
+    @cached_property
+    def stability_score(self) -> F32:
+        """(K,) in [0, 1]: how little each mask changes when its cut moves by `stability_offset`.
+
+        In everything mode; else empty, (0,). Counted in pixels when it is asked for.
+        """
+        if not self.stability_offset:
+            return np.zeros(0, np.float32)
+        upscaled = Upscaled(self.low_res_logits, self.fit)
+        return upscaled.stability_scores(self.mask_threshold, self.stability_offset)
 
     def rle(self) -> list[dict[str, object]]:
         """COCO's compressed form of every mask: {"size": [H, W], "counts": "..."}."""

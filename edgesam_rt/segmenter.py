@@ -11,6 +11,7 @@ import numpy as np
 from edgesam_rt.backends import Backend, BackendOptions, open_engine
 from edgesam_rt.bundle import Bundle
 from edgesam_rt.clock import CLOCK, elapsed_ms
+from edgesam_rt.cutting import cut_for
 from edgesam_rt.errors import ConfigError
 from edgesam_rt.imaging.geometry import Fit, to_encoder_input
 from edgesam_rt.manifest import DecoderFacts, Part
@@ -49,6 +50,8 @@ class Encoder:
             bundle, "encoder", options.backend, side, options.backend_options
         )
         self._input = next(iter(self._engine.inputs))
+        entry = bundle.engine("encoder", options.backend, side)
+        self.cut = cut_for(entry.outputs, bundle.manifest.decoder.cut_multiple)
 
     def encode(self, pixels: U8) -> Embedding:
         """Encode a picture, (H, W, 3) uint8 RGB; all prompts about it are answered from the result.
@@ -62,7 +65,7 @@ class Encoder:
         feed = self._feed(to_encoder_input(pixels, fit, self._preprocess.pad_value))
         fit_ms = elapsed_ms(started)
         started = CLOCK.now_ns()
-        tensors = self._engine.run({self._input: feed})
+        tensors = self.cut(self._engine.run({self._input: feed}), fit)
         encode_ms = elapsed_ms(started)
         return Embedding(tensors, fit, self._label, self._engine.name, fit_ms, encode_ms)
 

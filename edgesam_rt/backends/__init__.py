@@ -7,7 +7,7 @@ import importlib.util
 
 from edgesam_rt.backends.base import Backend, BackendOptions
 from edgesam_rt.backends.table import TABLE
-from edgesam_rt.bundle import Bundle
+from edgesam_rt.bundle import Bundle, DetectorBundle
 from edgesam_rt.errors import BackendMissing, ConfigError, unknown_name
 from edgesam_rt.manifest import Part
 
@@ -19,7 +19,7 @@ def available() -> tuple[str, ...]:
     return tuple(n for n, row in TABLE.items() if importlib.util.find_spec(row.package))
 
 
-def choose(bundle: Bundle, preferred: tuple[str, ...]) -> str:
+def choose(bundle: Bundle | DetectorBundle, preferred: tuple[str, ...]) -> str:
     """Return the first of the preferred backends that is installed and has engines in the bundle.
 
     Raises:
@@ -46,7 +46,7 @@ def choose(bundle: Bundle, preferred: tuple[str, ...]) -> str:
 
 
 def open_engine(
-    bundle: Bundle, part: Part, backend: str, side: int, options: BackendOptions
+    bundle: Bundle | DetectorBundle, part: Part, backend: str, side: int, options: BackendOptions
 ) -> Backend:
     """Open one engine of a bundle, checked against its hash.
 

@@ -16,7 +16,8 @@ from edgesam_rt.backends.table import TABLE as BACKENDS
 from edgesam_rt.cameras.table import SOURCES
 from edgesam_rt.config import convert, load_toml
 from edgesam_rt.errors import ConfigError, PromptError
-from edgesam_rt.pipeline.task import MODES, STRATEGIES
+from edgesam_rt.everything.strategies import STRATEGIES
+from edgesam_rt.pipeline.task import DEFAULT_STRATEGY, MODES
 from edgesam_rt.records import FOREGROUND, Prompt
 from edgesam_rt.sinks.table import SINKS
 
@@ -27,7 +28,7 @@ examples:
   edgesam-run photo.jpg --point 420,310 --out overlay:out.png
   edgesam-run clip.mp4 --box 10,20,200,220 --out overlay:out.mp4
   edgesam-run photos/ --prompts prompts.json --out masks:masks/
-  edgesam-run photo.jpg --mode everything --out overlay:all.png
+  edgesam-run photo.jpg --mode everything --out overlay:all.png --out sheet:sheet.png
   edgesam-run --board rpi5 --point 320,240 --budget-ms 200 --out jsonl:-
 
 exit codes: 0 good, 1 failed, 2 wrong usage or configuration, 3 something is
@@ -55,7 +56,9 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     encoder_side: AtLeastOne | None = None
     threads: Threads | None = None
     mode: str | None = None
-    strategy: str = STRATEGIES[0]
+    strategy: str = DEFAULT_STRATEGY
+    detector: str | None = None
+    everything: dict[str, float] = {}
     prompts: str | None = None
     budget_ms: NotNegative | None = None
     out: tuple[str, ...] = ()
@@ -97,6 +100,31 @@ class _AddPrompt(argparse.Action):
         else:
             objects[-1].append(values)
         setattr(namespace, self.dest, objects)
+
+
+class _AddOption(argparse.Action):
+    """Collects --everything NAME=VALUE into one table."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        name, value = values
+        setattr(namespace, self.dest, {**(getattr(namespace, self.dest) or {}), name: value})
+
+
+def _option(text: str) -> tuple[str, float]:
+    name, found, value = text.partition("=")
+    try:
+        number = float(value)
+    except ValueError:
+        found = ""
+    if not name or not found:
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE with a number, got {text!r}")
+    return name, int(number) if number.is_integer() else number
 
 
 def _numbers(text: str, counts: tuple[int, ...], shape: str) -> list[float]:
@@ -171,7 +199,21 @@ def parser(version: str) -> argparse.ArgumentParser:
         help="the prompts after this are about the next object",
     )
     what.add_argument("--prompts", metavar="FILE.json", help="prompts from a file")
-    what.add_argument("--strategy", help=f"of everything mode: {', '.join(STRATEGIES)}")
+    every = p.add_argument_group("everything mode")
+    every.add_argument("--strategy", help=f"{', '.join(STRATEGIES)}; default: {DEFAULT_STRATEGY}")
+    every.add_argument(
+        "--detector",
+        metavar="NAME|PATH",
+        help=f"bundle that finds boxes for --strategy objects; default: {bundle.DEFAULT_DETECTOR}",
+    )
+    every.add_argument(
+        "--everything",
+        action=_AddOption,
+        type=_option,
+        metavar="NAME=VALUE",
+        help="a threshold instead of the bundle's own, by SAM's names: points_per_side=16, "
+        "pred_iou_thresh=0.6, min_mask_region_area=100; repeatable",
+    )
     how = p.add_argument_group("how to run")
     how.add_argument("--board", help=f"auto, {', '.join(boards.names())}; default: auto")
     how.add_argument(
@@ -250,6 +292,7 @@ def effective(args: argparse.Namespace) -> RunConfig:
         for name in RunConfig.__struct_fields__
         if getattr(args, name, None) is not None
     }
+    given["everything"] = {**base.everything, **given.get("everything", {})}
     try:
         merged = convert({**msgspec.structs.asdict(base), **given}, RunConfig, "command line")
     except ConfigError as error:

@@ -28,6 +28,7 @@ from edgesam_rt.cli.prompts_file import load_prompts
 from edgesam_rt.cli.targets import check_targets
 from edgesam_rt.engines import resolve
 from edgesam_rt.errors import ConfigError
+from edgesam_rt.everything.options import with_options
 from edgesam_rt.pipeline.pipeline import Pipeline, Plan, SinkPlan
 from edgesam_rt.pipeline.stages import Limits
 from edgesam_rt.pipeline.task import Prompts, PromptTask, make_task
@@ -51,6 +52,7 @@ def make_plan(config: RunConfig, prompts: tuple[Prompt, ...], default_out: str) 
         backend=config.backend,
         encoder_side=config.encoder_side,
         threads=config.threads,
+        detector_name=config.detector,
     )
     source = parse_source(config.source or engines.board.camera)
     sinks = [parse_sink(text) for text in config.out or (default_out,)]
@@ -58,7 +60,7 @@ def make_plan(config: RunConfig, prompts: tuple[Prompt, ...], default_out: str) 
     if config.prompts is not None and prompts:
         raise ConfigError("give prompts on the command line or by --prompts, not both.")
     asked = load_prompts(Path(config.prompts)) if config.prompts else Prompts(prompts)
-    facts = engines.bundle.manifest.everything
+    facts = with_options(engines.bundle.manifest.everything, config.everything)
 
     def camera() -> Camera:
         return open_camera(source)

@@ -12,7 +12,7 @@ from edgesam_rt.drawing.pens import Pens
 from edgesam_rt.records import BOX_TOP_LEFT, FOREGROUND, Prompt
 from edgesam_rt.types import U8, Bool
 
-_FEW = 12  # so many objects or fewer: every one gets its tag, wherever there is place
+_MOST_TAGGED = 0.12  # of the picture: tags cover no more, where objects are many
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,10 @@ class Tag:
     Attributes:
         object_id: whose name it is.
         text: ASCII.
-        heart: x, y of the pixel deepest inside the object.
+        heart: x, y of the pixel deepest inside what is seen of the object.
         box: left, top, right, bottom of the object, px.
-        area: of the object, px.
+        area: of what is seen of the object, px.
+        ink: its colour.
     """
 
     object_id: int
@@ -32,6 +33,7 @@ class Tag:
     heart: tuple[int, int]
     box: tuple[int, int, int, int]
     area: int
+    ink: Rgb
 
 
 class Ground:
@@ -100,22 +102,28 @@ def _draw_point(canvas: U8, at: tuple[int, int], is_on: bool, ink: Rgb, pens: Pe
         cv2.line(canvas, (x, y - arm), (x, y + arm), sign, width)
 
 
-def draw_tags(canvas: U8, tags: Sequence[Tag], pens: Pens, ground: Ground) -> None:
-    """Write the objects' names, each in or beside its object; where many crowd, some are left out.
+def draw_tags(
+    canvas: U8, tags: Sequence[Tag], pens: Pens, ground: Ground, *, all_of_them: bool
+) -> None:
+    """Write the objects' names, each in or beside its object.
 
     Args:
         canvas: (H, W, 3) RGB, drawn into.
         tags: in order of importance.
         pens: sizes.
         ground: what is taken by prompts; learns where the tags are.
+        all_of_them: whether every tag is drawn, even over another one. If not, those are left out
+            for which there is no place, and the rest when a part of the picture is covered.
     """
     h, w = canvas.shape[:2]
+    left = h * w * _MOST_TAGGED
     for tag in tags:
         size = pens.text_width(tag.text) + pens.text_h // 2, pens.text_h
         spots = [_inside(spot, size, (w, h)) for spot in _spots(tag, size, pens)]
         free = [(x, y) for x, y in spots if ground.is_free(x, y, x + size[0], y + size[1])]
-        if free or len(tags) <= _FEW:
+        if all_of_them or (free and left > size[0] * size[1]):
             x, y = (free or spots)[0]
+            left -= size[0] * size[1]
             ground.take(x, y, x + size[0], y + size[1])
             _draw_tag(canvas, tag, (x, y), size, pens)
 
@@ -153,7 +161,7 @@ def _draw_tag(
     import cv2
 
     (x, y), (w, h) = at, size_wh
-    fill, rim = colour(tag.object_id), pens.rim
+    fill, rim = tag.ink, pens.rim
     cv2.rectangle(canvas, (x, y), (x + w - 1, y + h - 1), DARK, -1)
     cv2.rectangle(canvas, (x + rim, y + rim), (x + w - 1 - rim, y + h - 1 - rim), fill, -1)
     pens.write(canvas, tag.text, (x + pens.text_h // 4, y), ink_on(fill))

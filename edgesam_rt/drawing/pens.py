@@ -44,6 +44,18 @@ class Pens:
             text_h=round(32 * scale),
         )
 
+    def fine(self) -> Pens:
+        """Thinner lines and smaller letters, for many objects."""
+        scale = max(0.75 * self.scale, 0.33)
+        return Pens(
+            line=max(1, self.line // 2),
+            rim=max(1, self.rim // 2),
+            radius=self.radius,
+            scale=scale,
+            stroke=max(1, round(0.7 * self.stroke)),
+            text_h=round(30 * scale),
+        )
+
     def text_width(self, text: str) -> int:
         """Width of a text, px."""
         import cv2

@@ -34,6 +34,11 @@ class Fit:
         scale = side / max(h, w)
         return cls((h, w), side, (max(1, int(h * scale + 0.5)), max(1, int(w * scale + 0.5))))
 
+    def covered(self, multiple: int) -> tuple[int, int]:
+        """Height and width of the picture in the square, rounded up to multiples, encoder px."""
+        h, w = (-(-n // multiple) * multiple for n in self.scaled_hw)
+        return h, w
+
     def to_unit(self, xy: F32) -> F32:
         """Image pixels (..., 2) to encoder sides: [0, 1] where the image is."""
         (h, w), (sh, sw) = self.image_hw, self.scaled_hw

@@ -22,7 +22,8 @@ def to_image(logits: F32, fit: Fit, threshold: float) -> Bool:
     centres at half, edges repeated), so that it cannot bleed in.
 
     Args:
-        logits: (h, w) unbounded, over the whole encoder square.
+        logits: (h, w) unbounded, from the top left of the encoder square; the longer of h and w
+            spans it.
         fit: where the picture lies in that square.
         threshold: the cut, in logits; the mask is what lies above it.
 
@@ -30,13 +31,20 @@ def to_image(logits: F32, fit: Fit, threshold: float) -> Bool:
         (H, W) bool.
     """
     h, w = fit.image_hw
-    cells_h, cells_w = (n * s / fit.side for n, s in zip(fit.scaled_hw, logits.shape, strict=True))
+    cells_h, cells_w = cells_covered(logits.shape, fit)
     inside = logits[: math.ceil(cells_h), : math.ceil(cells_w)]
     grow_h, grow_w = h / cells_h, w / cells_w
     if h * w > _MAX_FLOAT_PIXELS:
         return _in_bands(_resize(inside, 1.0, grow_w)[:, :w], grow_h, h, threshold)
     mask: Bool = _resize(inside, grow_h, grow_w)[:h, :w] > threshold
     return mask
+
+
+def cells_covered(cells_hw: tuple[int, ...], fit: Fit) -> tuple[float, float]:
+    """How many rows and columns of low-resolution cells (..., h, w) the picture covers."""
+    h, w = fit.scaled_hw
+    per_px = max(cells_hw[-2:]) / fit.side
+    return h * per_px, w * per_px
 
 
 def _resize(values: F32, grow_h: float, grow_w: float) -> F32:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+RECENT = 15  # newest values of a series that say what it takes now
 KEPT = 10_000  # newest values per series that percentiles are taken of
 
 
@@ -88,6 +89,12 @@ class Metrics:
         with self._lock:
             self._series.setdefault(stage, deque(maxlen=KEPT)).append(ms)
             self._counts[stage] = self._counts.get(stage, 0) + 1
+
+    def typical_ms(self, stage: str) -> float:
+        """Median of a stage's newest durations; 0 before the first."""
+        with self._lock:
+            newest = list(self._series.get(stage, ()))[-RECENT:]
+        return float(np.median(newest)) if newest else 0.0
 
     def drop(self, reason: str, count: int = 1) -> None:
         """Count lost frames."""

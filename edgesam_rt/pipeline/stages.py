@@ -17,7 +17,7 @@ from edgesam_rt.errors import ConsumerGone, EndOfStream, PromptError
 from edgesam_rt.pipeline.budget import Budget
 from edgesam_rt.pipeline.metrics import Metrics
 from edgesam_rt.pipeline.slot import Closed, Slot
-from edgesam_rt.pipeline.task import Task
+from edgesam_rt.pipeline.task import Task, Work
 from edgesam_rt.records import Embedding, Frame, Result, Timings
 from edgesam_rt.segmenter import Decoder, Encoder
 from edgesam_rt.sinks.base import RunInfo, Sink
@@ -179,7 +179,8 @@ def encode(shared: Shared, source: Slot[Frame], out: Slot[Encoded]) -> None:
 def decode(shared: Shared, source: Slot[Encoded], task: Task, lanes: tuple[Lane, ...]) -> None:
     """Answer the prompts on every embedding and hand the results to all lanes."""
     try:
-        with closing(shared.engines.open_decoder()) as decoder:
+        with closing(shared.engines.open_decoder()) as decoder, closing(task):
+            task.open(shared.engines)
             shared.decoder_open.set()
             while True:
                 item = source.get()
@@ -194,8 +195,9 @@ def _answer(shared: Shared, decoder: Decoder, item: Encoded, task: Task) -> Resu
     """One embedding to a finished result."""
     started_ns = shared.clock.now_ns()
     prompts = task.prompts_for(item.frame)
+    work = Work(item.frame, item.embedding, prompts, _deadline_ns(shared, item))
     try:
-        masks = task.answer(decoder, item.embedding, prompts)
+        masks = task.answer(decoder, work)
     except PromptError as error:
         raise PromptError(f"frame {item.frame.name}: {error}") from error
     decoded_ns = shared.clock.now_ns()
@@ -219,6 +221,15 @@ def _answer(shared: Shared, decoder: Decoder, item: Encoded, task: Task) -> Resu
         dropped=item.dropped,
     )
     return _aged(shared, result, item)
+
+
+def _deadline_ns(shared: Shared, item: Encoded) -> int | None:
+    """When the masks of a frame must be there; bringing them to picture size comes after it."""
+    budget_ms = shared.budget.result().budget_ms
+    if not budget_ms:
+        return None
+    since = item.frame.captured_at_ns if shared.info.result().live else item.started_ns
+    return int(since + (budget_ms - shared.metrics.typical_ms("mask")) * 1e6)
 
 
 def _aged(shared: Shared, result: Result, item: Encoded) -> Result:

@@ -6,26 +6,50 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from edgesam_rt.detector import Detector
+from edgesam_rt.engines import EngineSet
 from edgesam_rt.errors import ConfigError, unknown_name
-from edgesam_rt.everything.generate import generate
+from edgesam_rt.everything.strategies import STRATEGIES, Request, everything
 from edgesam_rt.manifest import EverythingFacts
 from edgesam_rt.records import Embedding, Frame, MaskSet, Prompt
 from edgesam_rt.segmenter import Decoder
 
 MODES = ("everything", "prompt")
-STRATEGIES = ("grid",)
+DEFAULT_STRATEGY = "grid"
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """One frame to be answered.
+
+    Attributes:
+        frame, embedding: the picture and what the encoder made of it.
+        prompts: what is asked, one per object.
+        deadline_ns: monotonic time at which masks must be there; None is never.
+    """
+
+    frame: Frame
+    embedding: Embedding
+    prompts: tuple[Prompt, ...]
+    deadline_ns: int | None = None
 
 
 class Task(Protocol):
-    """Turns embeddings into masks; used by the decode thread alone."""
+    """Turns embeddings into masks; opened, used and closed by the decode thread."""
+
+    def open(self, engines: EngineSet) -> None:
+        """Open what it needs beside the decoder."""
+        ...
+
+    def close(self) -> None:
+        """Give it back; also after `open` failed."""
+        ...
 
     def prompts_for(self, frame: Frame) -> tuple[Prompt, ...]:
         """What is asked about a frame, one per object; empty in everything mode."""
         ...
 
-    def answer(
-        self, decoder: Decoder, embedding: Embedding, prompts: tuple[Prompt, ...]
-    ) -> MaskSet:
+    def answer(self, decoder: Decoder, work: Work) -> MaskSet:
         """Return one mask per object."""
         ...
 
@@ -58,36 +82,60 @@ class PromptTask:
         """Nothing has matched yet."""
         self.unmatched.update(self.prompts.by_frame)
 
+    def open(self, engines: EngineSet) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
     def prompts_for(self, frame: Frame) -> tuple[Prompt, ...]:
         """The frame's own prompts, else those for every frame."""
         self.unmatched.discard(frame.name)
         return self.prompts.by_frame.get(frame.name, self.prompts.everywhere)
 
-    def answer(
-        self, decoder: Decoder, embedding: Embedding, prompts: tuple[Prompt, ...]
-    ) -> MaskSet:
+    def answer(self, decoder: Decoder, work: Work) -> MaskSet:
         """One mask per prompt."""
-        return decoder.predict(embedding, prompts)
+        return decoder.predict(work.embedding, work.prompts)
 
 
-@dataclass(frozen=True)
+@dataclass
 class EverythingTask:
-    """All masks of every frame."""
+    """All masks of every frame.
+
+    Attributes:
+        facts: thresholds.
+        strategy: a name of `STRATEGIES`.
+    """
 
     facts: EverythingFacts
+    strategy: str = DEFAULT_STRATEGY
+    _detector: Detector | None = field(default=None, init=False)
+
+    def open(self, engines: EngineSet) -> None:
+        """Open the detector, if the strategy needs one."""
+        if self.strategy == "objects":
+            self._detector = engines.open_detector()
+
+    def close(self) -> None:
+        """Close it."""
+        if self._detector is not None:
+            self._detector.close()
 
     def prompts_for(self, frame: Frame) -> tuple[Prompt, ...]:
         """None."""
         return ()
 
-    def answer(
-        self,
-        decoder: Decoder,
-        embedding: Embedding,
-        prompts: tuple[Prompt, ...],
-    ) -> MaskSet:
-        """Masks by falling predicted IoU."""
-        return generate(decoder, embedding, self.facts)
+    def answer(self, decoder: Decoder, work: Work) -> MaskSet:
+        """All masks found before the deadline, best first."""
+        request = Request(
+            decoder,
+            work.embedding,
+            self.facts,
+            pixels=work.frame.pixels,
+            find=self._detector.detect if self._detector is not None else None,
+            deadline_ns=work.deadline_ns,
+        )
+        return everything(self.strategy, request)
 
 
 def make_task(mode: str | None, prompts: Prompts, strategy: str, facts: EverythingFacts) -> Task:
@@ -109,4 +157,4 @@ def make_task(mode: str | None, prompts: Prompts, strategy: str, facts: Everythi
                 "prompt mode: no prompt. Give --point, --box or --prompts, or --mode everything."
             )
         return PromptTask(prompts)
-    return EverythingTask(facts)
+    return EverythingTask(facts, strategy)

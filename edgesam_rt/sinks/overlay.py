@@ -9,17 +9,14 @@ from typing import Protocol
 
 from edgesam_rt.clock import CLOCK, Clock
 from edgesam_rt.drawing import overlay
-from edgesam_rt.errors import ConfigError
 from edgesam_rt.paths import user_path
 from edgesam_rt.records import Result
-from edgesam_rt.sinks import files
 from edgesam_rt.sinks.base import RunInfo
+from edgesam_rt.sinks.pictures import SUFFIXES, Pictures, refuse_other_media
 from edgesam_rt.sinks.spec import SinkSpec
 from edgesam_rt.sinks.video import CODECS, VideoFile
 from edgesam_rt.types import U8
 
-_PICTURES = (".png", ".jpg", ".jpeg")
-_OTHER_MEDIA = (".mov", ".gif", ".m4v", ".wmv", ".mpg", ".mpeg", ".bmp", ".tif", ".tiff", ".webp")
 _DEFAULT_FPS = 10.0
 _MAX_FPS = 240.0
 _MAX_GAP_S = 5.0  # of a live source: a longer pause is cut short in the video
@@ -95,12 +92,8 @@ def _open_output(path: Path, info: RunInfo, fps: float | None, who: str) -> _Out
     suffix = path.suffix.lower()
     if suffix in CODECS and not path.is_dir():
         return _Video(path, info, fps, who)
-    if suffix in _OTHER_MEDIA and not path.is_dir():
-        raise ConfigError(
-            f"{who}: {suffix} is not written. Use {' '.join((*CODECS, *_PICTURES))}, "
-            "or a folder's name for a PNG per frame."
-        )
-    return _Pictures(path, who)
+    refuse_other_media(path, who, written=(*CODECS, *SUFFIXES))
+    return Pictures(path, who)
 
 
 class _Video:
@@ -131,36 +124,3 @@ class _Video:
 
     def close(self) -> None:
         self._file.close()
-
-
-class _Pictures:
-    """One picture, or a folder of them."""
-
-    def __init__(self, path: Path, who: str) -> None:
-        self._path = path
-        self._who = who
-        self._written = 0
-        self._is_one = path.suffix.lower() in _PICTURES and not path.is_dir()
-        if self._is_one:
-            files.check_file(path, who)
-        else:
-            files.make_folder(path, who)
-
-    def add(self, pixels: U8, result: Result) -> None:
-        path = self._path_for(result.frame.name)
-        try:
-            files.write_whole(path, files.encode_picture(pixels, path.suffix.lower()))
-        except OSError as error:
-            intact = f"The {self._written} pictures written before are intact."
-            raise files.write_failed(self._who, path, error, intact) from error
-        self._written += 1
-
-    def _path_for(self, name: str) -> Path:
-        if not self._is_one:
-            return self._path / f"{files.stem(name)}.png"
-        if not self._written:
-            return self._path
-        return self._path.with_name(f"{self._path.stem}-{self._written + 1:06d}{self._path.suffix}")
-
-    def close(self) -> None:
-        pass

@@ -23,6 +23,7 @@ def to_row(result: Result, *, with_rle: bool = True) -> Row:
         with_rle: whether each object carries its mask.
     """
     h, w = result.frame.image_hw
+    left = {} if result.prompts else {"completeness": _number(result.masks.completeness, 4)}
     return {
         "schema": SCHEMA,
         "frame_id": result.frame.frame_id,
@@ -30,6 +31,7 @@ def to_row(result: Result, *, with_rle: bool = True) -> Row:
         "captured_at_ns": result.frame.captured_at_ns,
         "image_hw": [h, w],
         "objects": _objects(result, with_rle),
+        **left,
         "timings": {key: _number(value, 3) for key, value in asdict(result.timings).items()},
         "age_ms": _number(result.timings.age_ms, 3),
         "ladder_step": result.ladder_step,

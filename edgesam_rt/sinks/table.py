@@ -71,5 +71,14 @@ SINKS: Mapping[str, SinkRow] = MappingProxyType(
             needs=("cv2",),
             missing=_NO_CV2,
         ),
+        "sheet": SinkRow(
+            module="edgesam_rt.sinks.sheet",
+            class_name="SheetSink",
+            target="PATH",
+            help="contact sheet: every mask as a thumbnail with its id, predicted IoU and area: "
+            "one picture (.png .jpg), else a folder of PNGs",
+            needs=("cv2",),
+            missing=_NO_CV2,
+        ),
     }
 )

@@ -122,7 +122,8 @@ def _encoders(
         quantized = encoder_model(family, model, side, job.recipe, photos, progress)
         if quantized.facts:
             facts[f"side_{side}"] = quantized.facts
-        made.append(pack.write_engine(folder, quantized.graph, "encoder", side, LAYOUTS))
+        layouts = {**LAYOUTS, **family.layouts}
+        made.append(pack.write_engine(folder, quantized.graph, "encoder", side, layouts))
     return made
 
 
@@ -134,7 +135,8 @@ def decoders(
     for part, spec in family.decoder_graphs(model, side).items():
         progress(f"{part}: export")
         graph = to_onnx(spec)
-        made.append(pack.write_engine(folder, graph, part, None, LAYOUTS))
+        layouts = {**LAYOUTS, **family.layouts}
+        made.append(pack.write_engine(folder, graph, part, None, layouts))
     return made
 
 

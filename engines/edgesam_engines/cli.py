@@ -19,6 +19,8 @@ DESCRIPTION = "Make, check and look at engine bundles: what crosses from a works
 
 
 def _build(args: argparse.Namespace) -> int:
+    if factory("detectors.recipe").is_detector(args.recipe):
+        return _build_detector(args)
     build, recipe = factory("build"), factory("recipe")
     chosen, folder = recipe.load(args.recipe)
     if chosen.precision == "int8" and args.calibration is None:
@@ -33,6 +35,25 @@ def _build(args: argparse.Namespace) -> int:
     sys.stderr.write(f"weights: {chosen.licence}\n")
     made = build.run(job, Steps())
     _print_bundle(made, as_json=args.json)
+    return 0
+
+
+def _build_detector(args: argparse.Namespace) -> int:
+    build, recipe = factory("detectors.build"), factory("detectors.recipe")
+    chosen = recipe.load(args.recipe)
+    for flag in ("checkpoint", "calibration"):
+        if getattr(args, flag) is None:
+            raise ConfigError(f"build: a detector needs --{flag}; see docs/engines.md.")
+    job = build.Job(
+        recipe=chosen,
+        checkpoint=args.checkpoint,
+        calibration_folder=args.calibration,
+        truth_folders=tuple(args.truth or ()),
+        out=args.out or Path(chosen.name),
+        replace=args.replace,
+    )
+    sys.stderr.write(f"weights: {chosen.licence}\n")
+    _print_bundle(build.run(job, Steps()), as_json=args.json)
     return 0
 
 
@@ -53,7 +74,7 @@ def _list(args: argparse.Namespace) -> int:
     rows = {}
     for name, folder in bundles.installed().items():
         try:
-            rows[name] = bundles.load(folder)
+            rows[name] = bundles.load_any(folder)
         except BundleError as error:
             say(f"left out: {error}")
     if args.json:
@@ -69,14 +90,14 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _inspect(args: argparse.Namespace) -> int:
-    found = bundles.find(args.bundle)
+    found = bundles.find_any(args.bundle)
     for entry in found.manifest.engines:
         found.path(entry)  # checks the hash
     _print_bundle(found, as_json=args.json)
     return 0
 
 
-def _print_bundle(found: bundles.Bundle, *, as_json: bool) -> None:
+def _print_bundle(found: bundles.Bundle | bundles.DetectorBundle, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write((found.folder / bundles.MANIFEST).read_text(encoding="utf-8"))
         return
@@ -115,6 +136,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("recipe", help="a recipe's name or TOML file, such as pocketsam-int8")
     p.add_argument("--checkpoint", type=Path, help="weights; default: the recipe's")
     p.add_argument("--calibration", type=Path, metavar="DIR", help="photos for INT8 ranges")
+    p.add_argument(
+        "--truth",
+        type=Path,
+        action="append",
+        metavar="DIR",
+        help="photos with id maps to report a detector's box recall on; repeatable",
+    )
     p.add_argument("--out", type=Path, metavar="BUNDLE", help="folder; default: the recipe's name")
     p.add_argument("--replace", action="store_true", help="replace an existing bundle")
     p.add_argument("--json", action="store_true", help="print the manifest")

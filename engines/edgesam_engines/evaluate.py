@@ -51,7 +51,7 @@ class TorchPredictor:
         x = (square - np.array(rule.mean, np.float32)) / np.array(rule.std, np.float32)
         with torch.inference_mode():
             embedding = self._model.encoder(torch.from_numpy(x).permute(2, 0, 1)[None])
-        return partial(self._answer, embedding, fit)
+        return partial(self._answer, embedding.cut(fit.scaled_hw[::-1]), fit)
 
     def _answer(
         self,

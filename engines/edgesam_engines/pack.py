@@ -13,6 +13,7 @@ import msgspec
 import onnx
 
 from edgesam_rt.bundle import MANIFEST
+from edgesam_rt.detector_manifest import DetectorManifest
 from edgesam_rt.errors import ConfigError
 from edgesam_rt.manifest import EngineFile, Manifest, Part, TensorSpec
 
@@ -62,7 +63,7 @@ def write_engine(
     )
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
+def write_manifest(folder: Path, manifest: Manifest | DetectorManifest) -> None:
     """Write (or replace) the manifest, readable by people."""
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
     (folder / MANIFEST).write_bytes(text + b"\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,8 @@ def _compare_side(
     cosines: dict[str, list[float]] = {name: [] for name in spec.outputs}
     for pixels in images:
         made = encoder.encode(pixels)
-        reference = _reference_embedding(spec.module, spec.outputs, made, pixels, family)
+        whole = _reference_embedding(spec.module, spec.outputs, made, pixels, family)
+        reference = replace(whole, tensors=encoder.cut(whole.tensors, whole.fit))
         for name, values in reference.tensors.items():
             cosines[name].append(selftest.cosine(values, made.tensors[name]))
         prompts = probes(pixels)

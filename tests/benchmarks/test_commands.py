@@ -144,7 +144,7 @@ def test_all_gives_every_benchmark_its_file(tmp_path: Path) -> None:
         bundle=BUNDLE, float="twin", photos=None, data=Path("data"), out=tmp_path
     )
     found = everything.commands(args)
-    cases = ("speed", "pipeline", "limit", "accuracy", "accuracy-clips")
+    cases = ("speed", "pipeline", "limit", "everything", "accuracy", "accuracy-clips")
     assert {case: words[-1] for case, words in found.items()} == {
         case: str(tmp_path / f"{case}.json") for case in cases
     }

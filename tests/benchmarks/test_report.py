@@ -11,6 +11,7 @@ from benchmarks import report, tables
 from benchmarks.report import Report
 from edgesam_rt.errors import ConfigError
 from tests.bench.reports import MEANS
+from tests.benchmarks.everything_figures import FIGURES as EVERYTHING
 
 ROW = {"n": 20, "min": 1.0, "p50": 2.0, "p95": 3.0, "p99": 4.0}
 ENVIRONMENT = {
@@ -101,6 +102,7 @@ FIGURES: dict[str, dict[str, Any]] = {
     "accuracy": ACCURACY,
     "accuracy-clips": ACCURACY,
     "accuracy-torch": ACCURACY,
+    "everything": EVERYTHING,
     "speed": SPEED,
     "pipeline": PIPELINE,
     "limit": LIMIT,

@@ -90,6 +90,18 @@ class TestOverlayPicture(TestOverlayFolder):
         return f"overlay:{tmp_path}/new/pictures/one.png"
 
 
+class TestSheetFolder(TestOverlayFolder):
+    @pytest.fixture
+    def spec(self, tmp_path: Path) -> str:
+        return f"sheet:{tmp_path}/new/pictures"
+
+
+class TestSheetPicture(TestOverlayFolder):
+    @pytest.fixture
+    def spec(self, tmp_path: Path) -> str:
+        return f"sheet:{tmp_path}/new/pictures/one.jpg"
+
+
 class VideoContract(WritingSinkContract):
     suffix = ""
 

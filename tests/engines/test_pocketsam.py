@@ -178,12 +178,37 @@ def test_folding_the_norms_changes_no_value_and_can_be_repeated() -> None:
 def test_an_embedding_has_the_sizes_that_belong_to_the_side(model: PocketSAM, side: int) -> None:
     e: Embedding = model.encoder(picture(side))
     w, cells16, cells8, cells4 = model.widths, side // 16, side // 8, side // 4
-    head = w.dim // w.heads
-    assert e.keys.shape == (1, w.layers, w.heads, head, cells16**2)
-    assert e.values.shape == (1, w.layers, w.heads, cells16**2, head)
+    head, cells32 = w.dim // w.heads, side // 32
+    assert e.keys.shape == (1, w.layers, w.heads, head, cells32**2)
+    assert e.values.shape == (1, w.layers, w.heads, cells32**2, head)
     assert e.grid16.shape == (1, cells16**2, w.dim)
     assert e.grid8.shape == (1, cells8, cells8, w.dim)
     assert e.pixels.shape == (1, w.pixel, cells4, cells4)
+
+
+@pytest.mark.parametrize("inner_wh", [(96, 60), (33, 96), (96, 96)])
+def test_a_cut_embedding_has_the_pictures_cells(model: PocketSAM, inner_wh: tuple[int, int]) -> None:
+    whole: Embedding = model.encoder(picture(96))
+    part = whole.cut(inner_wh)
+    w, h = (-(-n // 32) for n in inner_wh)
+    assert part.pixels.shape[2:] == (8 * h, 8 * w)
+    assert part.grid8.shape[1:3] == (4 * h, 4 * w)
+    kept = whole.keys.unflatten(-1, (3, 3))[..., :h, :w]
+    assert torch.equal(part.keys.unflatten(-1, (h, w)), kept)
+    kept = whole.grid16.unflatten(1, (6, 6))[:, : 2 * h, : 2 * w]
+    assert torch.equal(part.grid16.unflatten(1, (2 * h, 2 * w)), kept)
+
+
+def test_what_is_cut_off_below_changes_places_of_nothing(model: PocketSAM) -> None:
+    """Masks of a cut embedding lie where those of the whole one do: coordinates are the side's."""
+    e: Embedding = model.encoder(picture(96))
+    part = e.cut((96, 60))
+    head, tokens = model.mask_head, model.scorer(e, prompts(2, 1))[1][:, :, 0]
+    low = prompts(2, 1)._replace(mask=torch.zeros(1, 2, 24, 24))
+    cut = low._replace(mask=torch.zeros(1, 2, 16, 24))
+    torch.testing.assert_close(
+        head(part.pixels, tokens, cut), head(e.pixels, tokens, low)[:, :, :16], atol=1e-4, rtol=1e-4
+    )
 
 
 def test_pictures_of_a_batch_do_not_see_each_other(model: PocketSAM) -> None:
@@ -246,8 +271,9 @@ def test_asking_for_some_masks_gives_those(model: PocketSAM, embedding: Embeddin
 def test_sampling_is_that_of_torch() -> None:
     grid = torch.randn(2, 7, 9, 5)
     xy = torch.rand(2, 4, 3, 2) * 1.2 - 0.1
+    own = xy * torch.tensor([1, 9 / 7])  # the longest side is 1 long
     expected = F.grid_sample(
-        grid.permute(0, 3, 1, 2), 2 * xy - 1, align_corners=False, padding_mode="zeros"
+        grid.permute(0, 3, 1, 2), 2 * own - 1, align_corners=False, padding_mode="zeros"
     )
     got = sample_bilinear(grid, xy)
     torch.testing.assert_close(got, expected.permute(0, 2, 3, 1), atol=1e-5, rtol=1e-5)
@@ -256,7 +282,7 @@ def test_sampling_is_that_of_torch() -> None:
 def test_the_planes_behind_the_pixels_are_x_y_and_one() -> None:
     planes = ground_planes(torch.zeros(1, 2, 4, 8))[0, 2:]
     torch.testing.assert_close(planes[0, 0], (torch.arange(8) + 0.5) / 8)
-    torch.testing.assert_close(planes[1, :, 0], (torch.arange(4) + 0.5) / 4)
+    torch.testing.assert_close(planes[1, :, 0], (torch.arange(4) + 0.5) / 8)
     assert (planes[2] == 1).all()
 
 

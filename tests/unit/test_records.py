@@ -34,7 +34,7 @@ def make(k: int = 4, image_hw: tuple[int, int] = (48, 64), seed: int = 0) -> Mas
         np.linspace(0.9, 0.1, k).astype(np.float32),
         Fit.longest_side(image_hw, SIDE),
         point_coords=np.arange(2 * k, dtype=np.float32).reshape(k, 2),
-        stability_score=np.linspace(0, 1, k).astype(np.float32),
+        stability_offset=1.0,
     )
 
 

@@ -38,11 +38,13 @@ class Family(Protocol):
         name: as in bundles and recipes.
         preprocess: how a picture becomes the encoder's input.
         decoder: what the runtime must know of the decoder.
+        layouts: of tensors that only this family has, by name.
     """
 
     name: str
     preprocess: Preprocess
     decoder: DecoderFacts
+    layouts: Mapping[str, str]
 
     def load(self, checkpoint: Path) -> nn.Module:
         """Read a checkpoint; the module is in eval mode on the CPU.

@@ -15,7 +15,8 @@ multiply-adds, and only those that somebody wants are made.
 Judge: looks at a mask that was made and corrects its predicted IoU.
 
 Shapes use B images, N prompts per image, P points per prompt, T tokens, D channels,
-(h, w) the stride-16 grid, (h8, w8) the stride-8 grid, (h4, w4) the stride-4 grid.
+(h32, w32), (h, w), (h8, w8), (h4, w4) the grids at strides 32, 16, 8 and 4. A picture's longest
+side is 1 long in prompts and positions; an embedding may be cut to the cells the picture covers.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ from edgesam_engines.families.pocketsam_parts import (
     BACKGROUND,
     BOX_BOTTOM_RIGHT,
     BOX_TOP_LEFT,
+    COARSEST,
     FOREGROUND,
+    MASK_STRIDE,
     MASKS,
     PAD_LABEL,
     TRAINED_TOKENS,
@@ -48,8 +51,10 @@ __all__ = [
     "BACKGROUND",
     "BOX_BOTTOM_RIGHT",
     "BOX_TOP_LEFT",
+    "COARSEST",
     "FOREGROUND",
     "MASKS",
+    "MASK_STRIDE",
     "PAD_LABEL",
     "TAIL",
     "TRAINED_TOKENS",

@@ -21,6 +21,7 @@ from edgesam_engines.families.pocketsam_parts import (
     Prompts,
     Widths,
     cell_centres,
+    longest,
 )
 
 _POINT_EXTENT = 0.25  # half-size, in image sides, assumed of an object known by a point alone
@@ -53,8 +54,10 @@ class TokenLayer(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(dim, mlp), nn.ReLU(), nn.Linear(mlp, dim))
         self.heads = heads
 
-    def forward(self, x: Tensor, bias: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """Update the tokens.
+    def forward(
+        self, x: Tensor, bias: Tensor, keys: Tensor, values: Tensor, wanted: int | None = None
+    ) -> Tensor:
+        """Update the tokens, or the first `wanted` of them when the others are not needed again.
 
         x (B, N, T, D); bias (B, N, 1, 1, T) added to self-attention scores; keys (B, H, d, S) and
         values (B, H, S, d) of the images, shared by their prompts.
@@ -62,6 +65,8 @@ class TokenLayer(nn.Module):
         b, n, t, dim = x.shape
         heads, d = self.heads, dim // self.heads
         q, k, v = self.qkv(self.norm_self(x)).view(b, n, t, 3, heads, d).permute(3, 0, 1, 4, 2, 5)
+        if wanted is not None:
+            x, q, t = x[:, :, :wanted], q[..., :wanted, :], wanted
         weights = torch.softmax(q @ k.transpose(-1, -2) / math.sqrt(d) + bias, -1)
         x = x + self.out_self((weights @ v).transpose(2, 3).reshape(b, n, t, dim))
         q = self.query(self.norm_image(x)).view(b, n * t, heads, d).transpose(1, 2)
@@ -120,9 +125,9 @@ class Scorer(nn.Module):
         x = torch.cat([self.mask_tokens + anchor.unsqueeze(2), region.unsqueeze(2), points], 2)
         seen = torch.cat([torch.ones_like(x[..., : MASKS + 1, 0]), valid], -1)
         bias = ((1 - seen) * _MASKED_OUT)[:, :, None, None, :]
-        for layer, (keys, values) in zip(self.layers, memory, strict=True):
+        for layer, (keys, values) in zip(self.layers[:-1], memory[:-1], strict=True):
             x = layer(x, bias, keys, values)
-        tokens = self.norm(x[:, :, :MASKS])
+        tokens = self.norm(self.layers[-1](x, bias, *memory[-1], wanted=MASKS))
         iou_logits = self.iou(tokens)
         place = self._expected_frame(tokens, centre.unsqueeze(2), half.unsqueeze(2))
         return iou_logits.squeeze(-1), torch.cat([tokens, place, iou_logits], -1)
@@ -156,10 +161,11 @@ class Scorer(nn.Module):
         half = has_box * ((p1 - p0) / 2).clamp(min=_MIN_BOX_HALF) + (1 - has_box) * _POINT_EXTENT
 
         h, w = (n // 2 for n in grid8.shape[1:3])
-        ys, xs = cell_centres(h, xy), cell_centres(w, xy)
+        side = longest(h, w)
+        ys, xs = cell_centres(h, side, xy), cell_centres(w, side, xy)
 
         def inside(cells: Tensor, low: Tensor, high: Tensor) -> Tensor:
-            slope = cells.shape[0] * _BOX_EDGE_SHARPNESS
+            slope = side * _BOX_EDGE_SHARPNESS
             left = torch.sigmoid(((cells - low) * slope).clamp(min=-_TAIL))
             return left * torch.sigmoid(((high - cells) * slope).clamp(min=-_TAIL))
 
@@ -199,9 +205,10 @@ def sample_bilinear(grid: Tensor, xy: Tensor) -> Tensor:
     Written as four gathers because every board's runtime has that op, and few have grid sampling.
     """
     b, h, w, dim = grid.shape
+    side = longest(h, w)
     flat = grid.reshape(b * h * w, dim)
     image = torch.arange(b, device=grid.device).view(b, 1, 1) * (h * w)
-    x, y = xy[..., 0] * w - 0.5, xy[..., 1] * h - 0.5
+    x, y = xy[..., 0] * side - 0.5, xy[..., 1] * side - 0.5
     x0, y0 = x.floor(), y.floor()
     total = torch.zeros((), device=grid.device, dtype=grid.dtype)
     for dy in (0, 1):
@@ -264,8 +271,9 @@ class MaskHead(nn.Module):
         bias = bias - (slope * centre.unsqueeze(2)).sum(-1, keepdim=True)
         shared = torch.cat([features, slope, bias], -1).view(b, k * hid, c + PLANES)
 
-        dx = (cell_centres(w, ground) - centre[..., :1]) / half[..., :1]
-        dy = (cell_centres(h, ground) - centre[..., 1:]) / half[..., 1:]
+        side = longest(h, w)
+        dx = (cell_centres(w, side, ground) - centre[..., :1]) / half[..., :1]
+        dy = (cell_centres(h, side, ground) - centre[..., 1:]) / half[..., 1:]
         radius = ((dy * dy).unsqueeze(-1) + (dx * dx + 1e-4).unsqueeze(-2)).sqrt()
         bounded = prompts.mask.clamp(-_MASK_CLAMP, _MASK_CLAMP)
         earlier = bounded * (prompts.has_mask / 4).unsqueeze(-1)
@@ -288,10 +296,11 @@ def bumps(prompts: Prompts, half: Tensor, cells: tuple[int, int], width: float) 
     `half` (B, K, 2) is the frame's half-size in image sides; `width` is in those half-sizes.
     """
     h, w = cells
+    side = longest(h, w)
     sign = (prompts.labels == FOREGROUND).float() - (prompts.labels == BACKGROUND).float()
 
     def profile(n: int, axis: int) -> Tensor:
-        away = cell_centres(n, half) - prompts.coords[..., axis : axis + 1]
+        away = cell_centres(n, side, half) - prompts.coords[..., axis : axis + 1]
         scaled = away / (width * half[..., axis : axis + 1]).unsqueeze(-1)
         return torch.exp(-(scaled * scaled).clamp(max=_TAIL))
 
@@ -343,16 +352,19 @@ class Judge(nn.Module):
         """What masks (B, K, h4, w4) cover of each cell, (B, K, h*w), and their facts (B, K, 3)."""
         bounded = logits.clamp(-_MASK_CLAMP, _MASK_CLAMP)
         cover = torch.sigmoid(F.avg_pool2d(bounded, 4)).flatten(2)
-        surely = logits.clamp(0, 1).mean((-2, -1)).unsqueeze(-1)
-        perhaps = logits.clamp(-1, 0).mean((-2, -1)).unsqueeze(-1) + 1
+        h, w = logits.shape[-2:]
+        share = h * w / longest(h, w) ** 2  # of the square around the picture
+        surely = logits.clamp(0, 1).mean((-2, -1)).unsqueeze(-1) * share
+        perhaps = (logits.clamp(-1, 0).mean((-2, -1)).unsqueeze(-1) + 1) * share
         certain = (cover * cover).sum(-1, keepdim=True) / cover.sum(-1, keepdim=True)
-        size = torch.log(cover.mean(-1, keepdim=True) + 1e-3)
+        size = torch.log(cover.mean(-1, keepdim=True) * share + 1e-3)
         return cover, torch.cat([size, surely / (perhaps + 1e-4), certain], -1)
 
 
 def ground_planes(pixels: Tensor) -> Tensor:
     """Pixel features with the planes x, y and 1 behind them: (B, C, h, w) to (B, C + 3, h, w)."""
     b, _, h, w = pixels.shape
-    xs, ys = cell_centres(w, pixels), cell_centres(h, pixels)
+    side = longest(h, w)
+    xs, ys = cell_centres(w, side, pixels), cell_centres(h, side, pixels)
     planes = [xs.expand(h, w), ys.unsqueeze(-1).expand(h, w), torch.ones_like(pixels[0, 0])]
     return torch.cat([pixels, torch.stack(planes).expand(b, PLANES, h, w)], 1)

@@ -10,7 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgesam_engines.families.lite0 import TAP_CHANNELS, ConvNorm, Trunk
-from edgesam_engines.families.pocketsam_parts import Embedding, PositionCode, Widths, cell_centres
+from edgesam_engines.families.pocketsam_parts import (
+    Embedding,
+    PositionCode,
+    Widths,
+    cell_centres,
+    longest,
+)
 
 
 def _add_doubled(fine: Tensor, coarse: Tensor) -> Tensor:
@@ -84,8 +90,9 @@ class Encoder(nn.Module):
         grid8 = self.to_grid8(p8)
         w = self.widths
         n_l, n_h, d = w.layers, w.heads, w.dim // w.heads
-        batch, _, h, wd = grid16.shape
-        keys, values = self.keys_values(grid16).chunk(2, 1)
+        grid32 = F.avg_pool2d(grid16, 2)
+        batch, _, h, wd = grid32.shape
+        keys, values = self.keys_values(grid32).chunk(2, 1)
         keys = keys + self.key_positions(h, wd, like=grid16)
         return Embedding(
             keys=keys.reshape(batch, n_l, n_h, d, h * wd),
@@ -97,6 +104,8 @@ class Encoder(nn.Module):
 
     def key_positions(self, h: int, w: int, like: Tensor) -> Tensor:
         """(L * D, h, w): what is added to the keys of every layer at every cell."""
-        ys, xs = torch.meshgrid(cell_centres(h, like), cell_centres(w, like), indexing="ij")
+        side = longest(h, w)
+        rows, columns = cell_centres(h, side, like), cell_centres(w, side, like)
+        ys, xs = torch.meshgrid(rows, columns, indexing="ij")
         code = self.key_position(self.position(torch.stack([xs, ys], -1)))
         return cast(Tensor, code.permute(2, 0, 1))

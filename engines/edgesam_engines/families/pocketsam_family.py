@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,15 @@ from torch import Tensor, nn
 from edgesam_engines.checkpoints import load_strictly, read_safetensors
 from edgesam_engines.families.base import GraphSpec
 from edgesam_engines.families.lite0 import fold_norms, hidden_widths
-from edgesam_engines.families.pocketsam import MASKS, TAIL, TRAINED_TOKENS, PocketSAM, Widths
+from edgesam_engines.families.pocketsam import (
+    COARSEST,
+    MASK_STRIDE,
+    MASKS,
+    TAIL,
+    TRAINED_TOKENS,
+    PocketSAM,
+    Widths,
+)
 from edgesam_engines.families.pocketsam_graphs import (
     MaskHeadGraph,
     PlainEncoder,
@@ -22,19 +31,18 @@ from edgesam_engines.families.pocketsam_packed import PACK, PackedEncoder
 from edgesam_rt.errors import ConfigError
 from edgesam_rt.manifest import DecoderFacts, Part, Preprocess
 
-MASK_STRIDE = 4
-STRIDE = 32  # of the trunk's coarsest map
 SECOND_LOOK = 0.15  # answers to a point whose first score is this near the best are judged too
 EMBEDDING = embedding_names(Widths().layers)
 SCORER_EMBEDDING = EMBEDDING[:-1]
 
-_CELL_AXIS = {"keys": 2, "values": 1, "grid16": 0}
+_CELL_AXIS = {"keys": (2, "cells32"), "values": (1, "cells32"), "grid16": (0, "cells16")}
 _GRID = {
-    name: {axis: "cells16"}
+    name: {axis: cells}
     for name in EMBEDDING
-    for kind, axis in _CELL_AXIS.items()
+    for kind, (axis, cells) in _CELL_AXIS.items()
     if name.startswith(kind)
 }
+_LAYOUTS = {"keys": "h_d_yx32", "values": "h_yx32_d"}
 _GRID8 = {"grid8": {0: "rows8", 1: "columns8"}}
 _PROMPTS = {
     "point_coords": {0: "prompts", 1: "points"},
@@ -83,7 +91,14 @@ class PocketSamFamily:
         score_kind="predicted_iou",
         mask_input_broadcasts=True,
         second_look=SECOND_LOOK,
+        cut_multiple=COARSEST,
     )
+    layouts: ClassVar[Mapping[str, str]] = {
+        "grid16": "yx16_c",
+        "grid8": "y8_x8_c",
+        "pixels": "c_y4_x4",
+        **{n: _LAYOUTS[n[:-2]] for n in EMBEDDING if n[:-2] in _LAYOUTS},
+    }
 
     def load(self, checkpoint: Path) -> nn.Module:
         """Read a safetensors file; its trunk may or may not have its BatchNorm folded."""
@@ -94,9 +109,9 @@ class PocketSamFamily:
     def encoder_graph(self, model: nn.Module, side: int, *, for_int8: bool) -> GraphSpec:
         """The encoder: float input, plain NCHW or packed for integer kernels."""
         assert isinstance(model, PocketSAM)
-        if side < STRIDE or side % STRIDE:
+        if side < COARSEST or side % COARSEST:
             raise ConfigError(
-                f"encoder side {side}: PocketSAM takes positive multiples of {STRIDE}."
+                f"encoder side {side}: PocketSAM takes positive multiples of {COARSEST}."
             )
         shape = (6 * PACK, side, side // (2 * PACK)) if for_int8 else (3, side, side)
         module = PackedEncoder(model.encoder) if for_int8 else PlainEncoder(model.encoder)

@@ -111,13 +111,14 @@ class PackedEncoder(nn.Module):
         e, w = self.encoder, self.encoder.widths
         heads, each = w.heads, w.dim // w.heads
         h, wd = (int(n) for n in p16.shape[2:])
-        codes = e.key_positions(h, wd, like=p16).chunk(w.layers)
+        p32, cells = F.avg_pool2d(p16, 2), h * wd // 4
+        codes = e.key_positions(h // 2, wd // 2, like=p16).chunk(w.layers)
         keys = [
-            (conv(p16) + code).reshape(heads, each, h * wd)
+            (conv(p32) + code).reshape(heads, each, cells)
             for conv, code in zip(self.keys, codes, strict=True)
         ]
         values = [
-            _channels_last(conv(p16)).reshape(h * wd, heads, each).transpose(0, 1)
+            _channels_last(conv(p32)).reshape(cells, heads, each).transpose(0, 1)
             for conv in self.values
         ]
         grid16 = _channels_last(e.to_grid16(p16)).reshape(h * wd, w.dim)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from edgesam_engines.families.lite0 import HIDDEN
 
 MASKS = 4  # token 0 answers clear prompts, tokens 1 to 3 an ambiguous point
+MASK_STRIDE = 4  # encoder px per cell of a mask
+COARSEST = 32  # encoder px per cell of the keys and values
 TRAINED_TOKENS = 5  # points and box corners per prompt in training
 PAD_LABEL, BACKGROUND, FOREGROUND, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT = -1, 0, 1, 2, 3
 
@@ -32,11 +34,31 @@ class Widths:
 class Embedding(NamedTuple):
     """What the encoder makes of B images; all that a prompt needs."""
 
-    keys: Tensor  # (B, L, H, D/H, h*w)
-    values: Tensor  # (B, L, H, h*w, D/H)
+    keys: Tensor  # (B, L, H, D/H, h32*w32)
+    values: Tensor  # (B, L, H, h32*w32, D/H)
     grid16: Tensor  # (B, h*w, D)
     grid8: Tensor  # (B, h8, w8, D)
     pixels: Tensor  # (B, C, h4, w4)
+
+    def cut(self, inner_wh: tuple[int, int]) -> Embedding:
+        """The cells that a picture covers in its square; the padding is not looked at again.
+
+        Args:
+            inner_wh: width and height of the picture in the square, encoder px.
+        """
+        side32 = self.pixels.shape[-1] * MASK_STRIDE // COARSEST
+        w, h = (-(-n // COARSEST) for n in inner_wh)
+        b, layers, heads, d, _ = self.keys.shape
+        keys = self.keys.reshape(b, layers, heads, d, side32, side32)
+        values = self.values.reshape(b, layers, heads, side32, side32, d)
+        grid16 = self.grid16.reshape(b, 2 * side32, 2 * side32, -1)
+        return Embedding(
+            keys[..., :h, :w].flatten(-2),
+            values[:, :, :, :h, :w].flatten(3, 4),
+            grid16[:, : 2 * h, : 2 * w].flatten(1, 2),
+            self.grid8[:, : 4 * h, : 4 * w],
+            self.pixels[..., : 8 * h, : 8 * w],
+        )
 
 
 class Prompts(NamedTuple):
@@ -48,9 +70,16 @@ class Prompts(NamedTuple):
     has_mask: Tensor  # (B, N, 1) 1.0 where `mask` counts
 
 
-def cell_centres(n: int, like: Tensor) -> Tensor:
-    """(n,) centres of n equal cells of [0, 1]."""
-    return (torch.arange(n, device=like.device, dtype=torch.float32) + 0.5) / n
+def longest(h: int, w: int) -> int:
+    """Cells along a picture's longest side, which is 1 long; a tensor while a graph is traced."""
+    if torch.onnx.is_in_onnx_export():
+        return cast(int, torch.maximum(torch.as_tensor(h), torch.as_tensor(w)))
+    return max(h, w)
+
+
+def cell_centres(n: int, side: int, like: Tensor) -> Tensor:
+    """(n,) centres of the first n of `side` equal cells of [0, 1]."""
+    return (torch.arange(n, device=like.device, dtype=torch.float32) + 0.5) / side
 
 
 class PositionCode(nn.Module):

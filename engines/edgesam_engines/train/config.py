@@ -123,6 +123,7 @@ class PromptRules(_Strict, frozen=True):
     centre: Share  # part of the first points at the deepest pixel; the rest are anywhere inside
     deepest: Share  # part of the corrections at the deepest error pixel, as the protocol does
     mask: Share  # part of the corrections that also give the earlier mask
+    mask_alone: Share = 0.0  # of fair earlier masks: part given without box and foreground points
 
 
 class Loss(_Strict, frozen=True):

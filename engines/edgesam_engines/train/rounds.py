@@ -10,7 +10,14 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from edgesam_engines.families.pocketsam import TAIL, Embedding, PocketSAM, Prompts
+from edgesam_engines.families.pocketsam import (
+    FOREGROUND,
+    PAD_LABEL,
+    TAIL,
+    Embedding,
+    PocketSAM,
+    Prompts,
+)
 from edgesam_engines.train.config import Loss, Recipe
 from edgesam_engines.train.losses import (
     achieved_iou,
@@ -24,6 +31,7 @@ from edgesam_engines.train.losses import (
 from edgesam_engines.train.prompts import FIRST_SLOTS, error_clicks, first_prompts, tight_boxes
 
 MASK_STRIDE = 4  # of the model's masks
+FAIR_IOU = 0.6  # an earlier mask this good says alone what is meant
 Stats = dict[str, float]
 
 
@@ -124,7 +132,8 @@ def run_rounds(game: Game) -> tuple[Tensor, Stats]:
     total = recipe.loss.rounds[0] * loss
     for i in range(1, rules.rounds):
         prompts = _corrected(game, prompts, shown, FIRST_SLOTS + i - 1)
-        answer = game.answer(game.score(prompts), prompts, slice(None), slice(0, 1))
+        asked = _some_alone(game, prompts)
+        answer = game.answer(game.score(asked), asked, slice(None), slice(0, 1))
         loss = answer.loss + recipe.loss.iou * _honesty(answer)
         total = total + recipe.loss.rounds[i] * loss.mean()
         shown = answer.logits[:, :, 0].detach()
@@ -182,3 +191,20 @@ def _corrected(game: Game, prompts: Prompts, shown: Tensor, slot: int) -> Prompt
     coords[:, :, slot], labels[:, :, slot] = xy, label
     chance = torch.rand(prompts.has_mask.shape, generator=generator, device=shown.device)
     return Prompts(coords, labels, shown, (chance < rules.mask).float())
+
+
+def _some_alone(game: Game, prompts: Prompts) -> Prompts:
+    """Part of the prompts as their earlier mask and background clicks alone.
+
+    Only where that mask is mostly the object: otherwise nothing says what is meant.
+    """
+    rules = game.recipe.prompts
+    if not rules.mask_alone:
+        return prompts
+    chance = torch.rand(
+        prompts.has_mask.shape, generator=game.generator, device=prompts.mask.device
+    )
+    fair = achieved_iou(prompts.mask.unsqueeze(2), game.targets.fine) > FAIR_IOU
+    alone = (chance < rules.mask_alone) & fair & (prompts.has_mask > 0)
+    hidden = alone & (prompts.labels >= FOREGROUND)
+    return prompts._replace(labels=prompts.labels.masked_fill(hidden, float(PAD_LABEL)))

@@ -106,8 +106,8 @@ class Asker:
             for j, (x, y, label) in enumerate(row):
                 coords[0, i, j] = (x * self.inner[0] / self.side, y * self.inner[1] / self.side)
                 labels[0, i, j] = label
-        low = self.side // 4
-        mask = torch.zeros(1, n, low, low, device=device) if earlier is None else earlier[None]
+        none = torch.zeros(1, n, *self.embedding.pixels.shape[-2:], device=device)
+        mask = none if earlier is None else earlier[None]
         has = torch.full((1, n, 1), float(earlier is not None), device=device)
         at, kind = torch.from_numpy(coords).to(device), torch.from_numpy(labels).to(device)
         return Prompts(at, kind, mask, has)
@@ -267,6 +267,6 @@ def _one_photo(
     if not masks:
         return
     square, nw, nh = letterbox(photo.image, rules.side)
-    embedding = model.encoder(to_input(torch.from_numpy(square)[None], device))
+    embedding = model.encoder(to_input(torch.from_numpy(square)[None], device)).cut((nw, nh))
     h, w = photo.ids.shape
     measure(Asker(model, embedding, rules.side, (nw, nh), (h, w)), masks, tally)

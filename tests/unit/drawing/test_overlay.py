@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 import pytest
 
-from edgesam_rt.drawing import overlay, strip
+from edgesam_rt.drawing import colours, marks, overlay, shapes, strip
 from edgesam_rt.drawing.palette import colour
 from edgesam_rt.records import Prompt, Result, Timings
 from edgesam_rt.types import I64, U8
@@ -141,6 +142,60 @@ def test_masks_of_touching_edges_are_cut_out_exactly() -> None:
         y0, y1 = sorted(rng.integers(0, 121, 2).tolist())
         masks = make_masks([(x0, y0, x1 + 1, y1 + 1)], (120, 160))
         if masks.areas[0]:
-            left, top, right, bottom = box = masks.boxes_xyxy[0].astype(int).tolist()
-            cut = overlay._cut_out(masks.runs[0], tuple(box), (120, 160))
+            left, top, right, bottom = masks.boxes_xyxy[0].astype(int).tolist()
+            cut = shapes.cut_out(masks, 0, (left, top, right, bottom))
             assert np.array_equal(cut.astype(bool), masks.masks[0, top:bottom, left:right])
+
+
+# Many objects
+
+
+def many(count: int, image_hw: tuple[int, int] = (480, 640), **changes: Any) -> Result:
+    """So many boxes that lie on each other, from one corner of the picture to the other."""
+    rng = np.random.default_rng(0)
+    h, w = image_hw
+    boxes = []
+    for _ in range(count):
+        x, y = rng.integers(0, w - 30), rng.integers(0, h - 30)
+        boxes.append((x, y, x + rng.integers(16, 200), y + rng.integers(16, 200)))
+    return make_result(image_hw=image_hw, boxes=boxes, prompts=(), **changes)
+
+
+def test_of_hundreds_of_objects_tags_cover_a_part_of_the_picture_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    covered = []
+    monkeypatch.setattr(marks, "_draw_tag", lambda *args: covered.append(args[3]))
+    overlay.draw(many(300))
+    assert len(covered) > 20
+    assert sum(w * h for w, h in covered) <= 0.12 * 480 * 640
+
+
+def test_a_small_object_hides_the_outlines_below_it_if_there_are_many() -> None:
+    crowd = tuple((600 - i, 440 - i, 620, 460) for i in range(15))
+    boxes = ((10, 10, 300, 300), (200, 200, 400, 400), *crowd)  # the second is smaller
+    result = make_result(image_hw=(480, 640), boxes=boxes, prompts=())
+    drawn, ink = overlay.draw(result), colours.of(result)[0]
+    assert is_near(drawn[296:304, 20:190], ink, reach=8)  # the first one's lower edge
+    assert not is_near(drawn[296:304, 220:290], ink, reach=8)
+
+
+def test_few_objects_and_prompted_ones_have_the_colours_of_their_ids() -> None:
+    ids = [colour(i) for i in range(1, 31)]
+    assert colours.of(many(12)) == ids[:12]
+    boxes = [(i * 10, 5, i * 10 + 9, 60) for i in range(30)]
+    assert colours.of(make_result(image_hw=(120, 320), boxes=boxes)) == ids
+    assert len(colours.of(many(30))) == 30
+
+
+def test_neighbours_are_of_unlike_colours() -> None:
+    boxes = [(x, y, x + 40, y + 40) for y in range(0, 400, 40) for x in range(0, 600, 40)]
+    inks = np.array(colours.of(make_result(image_hw=(400, 600), boxes=boxes, prompts=())))
+    grid = inks.reshape(10, 15, 3).astype(int)
+    for axis in (0, 1):
+        assert np.abs(np.diff(grid, axis=axis)).max(-1).min() > 50
+
+
+def test_hundreds_of_objects_that_are_all_empty_or_all_the_same_are_drawn() -> None:
+    for box in ((900, 900, 950, 950), (5, 5, 100, 100)):
+        overlay.draw(make_result(image_hw=(120, 160), boxes=(box,) * 60, prompts=()))

@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgesam_rt.drawing import overlay
+from edgesam_rt.drawing import overlay, sheet
 from edgesam_rt.errors import ConfigError, SinkError
 from edgesam_rt.records import Frame
 from edgesam_rt.sinks import files
 from edgesam_rt.sinks.masks import MasksSink
 from edgesam_rt.sinks.overlay import OverlaySink
+from edgesam_rt.sinks.sheet import SheetSink
 from tests.result_doubles import make_pixels, make_result
 from tests.unit.sinks.readers import picture_in
 
@@ -27,7 +28,7 @@ def test_every_object_gets_a_black_and_white_picture_of_its_mask(tmp_path: Path)
 
 def test_frames_cannot_write_outside_the_folder(tmp_path: Path) -> None:
     names = ["../../evil", "a/b", ".hidden", "", "..", "back\\slash"]
-    for make in (MasksSink, OverlaySink):
+    for make in (MasksSink, OverlaySink, SheetSink):
         folder = tmp_path / make.__name__ / "inside"
         sink = make(folder)
         for name in names:
@@ -62,6 +63,25 @@ def test_one_picture_is_written_where_it_should_and_more_are_numbered(tmp_path: 
     assert np.abs(drawn - picture_in(tmp_path / "one.JPG")).mean() < 8
 
 
+def test_sheets_are_named_as_overlays_are(tmp_path: Path) -> None:
+    one, folder = SheetSink(tmp_path / "one.png"), SheetSink(tmp_path / "out")
+    results = [make_result(i) for i in range(2)]
+    for result in results:
+        one.write(result)
+        folder.write(result)
+    names = sorted(path.name for path in tmp_path.rglob("*.png"))
+    assert names == ["f0.png", "f1.png", "one-000002.png", "one.png"]
+    assert np.array_equal(picture_in(tmp_path / "out" / "f1.png"), sheet.draw(results[1]))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.mp4", "they make no video"), ("a.webp", r"\.webp is not written")]
+)
+def test_a_sheet_is_a_picture(tmp_path: Path, name: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=text + r".*Use \.png \.jpg \.jpeg, or a folder's name"):
+        SheetSink(tmp_path / name)
+
+
 def test_an_existing_folder_called_like_a_picture_is_a_folder(tmp_path: Path) -> None:
     (tmp_path / "x.png").mkdir()
     sink = OverlaySink(tmp_path / "x.png")
@@ -71,7 +91,7 @@ def test_an_existing_folder_called_like_a_picture_is_a_folder(tmp_path: Path) ->
 
 def test_a_file_where_a_folder_should_be_is_a_config_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    for make in (MasksSink, OverlaySink):
+    for make in (MasksSink, OverlaySink, SheetSink):
         for path in (tmp_path / "file", tmp_path / "file" / "below"):
             with pytest.raises(ConfigError, match=r"should be a folder, but .*file is a file"):
                 make(path)

@@ -87,11 +87,15 @@ def test_everything_mode_gives_points_and_stability() -> None:
         made.predicted_iou,
         made.fit,
         point_coords=np.array([[5, 6], [7, 8]], np.float32),
-        stability_score=np.array([0.5, 1.0], np.float32),
+        stability_offset=1.0,
+        completeness=0.25,
     )
-    items = objects_of(to_row(make_result(masks=masks, prompts=())))
+    row = to_row(make_result(masks=masks, prompts=()))
+    items = objects_of(row)
     assert items[1]["prompt"] == {"point_coords": [[7.0, 8.0]], "point_labels": [1]}
-    assert [item["stability_score"] for item in items] == [0.5, 1.0]
+    stable = masks.stability_score
+    assert [item["stability_score"] for item in items] == pytest.approx(stable.tolist(), abs=1e-4)
+    assert row["completeness"] == 0.25
 
 
 def test_numbers_that_json_lacks_are_null() -> None:
@@ -107,5 +111,5 @@ def test_the_page_describes_every_key() -> None:
     row = to_row(make_result())
     timings = row["timings"]
     assert isinstance(timings, dict)
-    for key in (*row, *timings, *objects_of(row)[0], "stability_score"):
+    for key in (*row, *timings, *objects_of(row)[0], "stability_score", "completeness"):
         assert f"`{key}`" in page, key

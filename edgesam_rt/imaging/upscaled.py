@@ -1,0 +1,192 @@
+"""Masks at picture size, and their area, box and pixel counts, without making an array of logits.
+
+Between the centres of four neighbouring low-resolution cells lies a quad of pixels, and bilinear
+interpolation stays between the four corners. So a quad whose corners are all above the cut is
+inside, one with none above is outside, and only quads at the outline, a few hundred of thousands,
+have to be interpolated. What comes out is what resizing the logits and cutting them would give
+(OpenCV's INTER_LINEAR: pixel centres at half, edges repeated), for all masks at once.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from edgesam_rt.imaging.geometry import Fit
+from edgesam_rt.types import F32, I64, Bool
+
+_AT_ONCE = 1 << 18  # pixels interpolated at a time: a few arrays of 1 MB
+
+
+class _Axis(NamedTuple):
+    """How pixels along one axis fall into quads; quad i lies between the centres of cells i, i+1.
+
+    Attributes:
+        first: (n + 1,) first pixel of each quad, and the end.
+        held: (n,) pixels of each quad.
+        weight: (n, P) share of the far corner for each pixel of a quad; NaN behind the last one.
+    """
+
+    first: I64
+    held: I64
+    weight: F32
+
+
+@lru_cache(maxsize=32)
+def _axis(cells: int, pixels: int, per_cell: float) -> _Axis:
+    at = (np.arange(pixels, dtype=np.float64) + 0.5) / per_cell - 0.5
+    at = at.clip(0, cells - 1)
+    quad = np.minimum(at.astype(np.int64), cells - 1)
+    first = np.searchsorted(quad, np.arange(cells + 1))
+    count = np.diff(first)
+    weight = np.full((cells, max(1, int(count.max()))), np.nan, np.float32)
+    weight[quad, np.arange(pixels) - first[quad]] = at - quad
+    return _Axis(first, count, weight)
+
+
+class Upscaled:
+    """K masks of one picture, at its size.
+
+    Args:
+        logits: (K, h, w) float32, from the top left of the encoder square; the longer of h and w
+            spans it.
+        fit: where the picture lies in that square.
+    """
+
+    def __init__(self, logits: F32, fit: Fit) -> None:
+        per_px = max(logits.shape[-2:]) / fit.side
+        covered = [n * per_px for n in fit.scaled_hw]
+        rows, columns = (math.ceil(n) for n in covered)
+        self.image_hw = fit.image_hw
+        self._corners = np.pad(logits[:, :rows, :columns], ((0, 0), (0, 1), (0, 1)), "edge")
+        h, w = fit.image_hw
+        self._rows = _axis(rows, h, h / covered[0])
+        self._columns = _axis(columns, w, w / covered[1])
+
+    def __len__(self) -> int:
+        """K."""
+        return len(self._corners)
+
+    def counts(self, cut: float) -> I64:
+        """(K,) pixels above a cut."""
+        inside, edge = self._quads(cut)
+        by_row = inside.astype(np.float32) @ self._columns.held.astype(np.float32)
+        found = by_row.astype(np.float64) @ self._rows.held
+        for part in self._parts(edge):
+            above = np.count_nonzero(self._interpolated(part) > cut, axis=(1, 2))
+            found += np.bincount(part[0], above, len(found))
+        return np.asarray(found, np.int64)
+
+    def stability_scores(self, cut: float, offset: float) -> F32:
+        """(K,) as `imaging.masks.stability_scores`, counted in pixels of the picture."""
+        wide = self.counts(cut - offset)
+        sure = self.counts(cut + offset)
+        shares = np.divide(sure, wide, out=np.zeros(len(wide)), where=wide > 0)
+        return np.asarray(shares, np.float32)
+
+    def boxes(self, cut: float) -> F32:
+        """(K, 4) left, top, right, bottom px of what is above a cut, exclusive; zeros if empty."""
+        inside, edge = self._quads(cut)
+        inside &= (self._rows.held[:, None] > 0) & (self._columns.held > 0)
+        h, w = self.image_hw
+        low = np.stack(
+            [_first_of(inside, 1, self._columns, w), _first_of(inside, 2, self._rows, h)]
+        )
+        high = np.stack([_end_of(inside, 1, self._columns), _end_of(inside, 2, self._rows)])
+        for part in self._parts(self._outermost(edge, cut)):
+            above = self._interpolated(part) > cut
+            some = above.any((1, 2))
+            mask, row, column = (index[some] for index in part)
+            for axis, (quads, spans) in enumerate(((column, self._columns), (row, self._rows))):
+                line: Bool = np.asarray(above[some].any(1 + axis))
+                start = spans.first[quads] + line.argmax(1)
+                end = spans.first[quads] + line.shape[1] - line[:, ::-1].argmax(1)
+                np.minimum.at(low[axis], mask, start)
+                np.maximum.at(high[axis], mask, end)
+        boxes: F32 = np.concatenate([low, high]).T.astype(np.float32)
+        boxes[(high <= low).any(0)] = 0
+        return boxes
+
+    def sampled(self, xy: F32) -> F32:
+        """(K, N) logits at the pixels that N points (N, 2) lie in."""
+        h, w = self.image_hw
+        x = np.clip(xy[:, 0].astype(np.int64), 0, w - 1)
+        y = np.clip(xy[:, 1].astype(np.int64), 0, h - 1)
+        row = np.searchsorted(self._rows.first, y, "right") - 1
+        column = np.searchsorted(self._columns.first, x, "right") - 1
+        fy = self._rows.weight[row, y - self._rows.first[row]]
+        fx = self._columns.weight[column, x - self._columns.first[column]]
+        v = self._corners
+        top = v[:, row, column] + (v[:, row, column + 1] - v[:, row, column]) * fx
+        below = v[:, row + 1, column]
+        bottom = below + (v[:, row + 1, column + 1] - below) * fx
+        return np.asarray(top + (bottom - top) * fy, np.float32)
+
+    def _quads(self, cut: float) -> tuple[Bool, tuple[I64, I64, I64]]:
+        """(K, h, w) quads inside, and (mask, row, column) of those that the cut goes through."""
+        above = self._corners > cut
+        both = above[:, 1:] & above[:, :-1]
+        either = above[:, 1:] | above[:, :-1]
+        inside = both[..., 1:] & both[..., :-1]
+        edge = (either[..., 1:] | either[..., :-1]) & ~inside
+        mask, row, column = np.nonzero(edge)
+        return inside, (mask, row, column)
+
+    def _outermost(self, edge: tuple[I64, I64, I64], cut: float) -> tuple[I64, I64, I64]:
+        """Those of the quads at the outline that can hold a mask's outermost pixels.
+
+        Cells above the cut are corners of four quads, so beyond the first row with such a cell lies
+        no more than one row of quads, and every quad has pixels unless the picture is tiny.
+        """
+        above = self._corners > cut
+        mask, row, column = edge
+        keep = np.zeros(len(mask), np.bool_)
+        for axis, at, spans in ((2, row, self._rows), (1, column, self._columns)):
+            last = int(np.flatnonzero(spans.held)[-1])
+            if not spans.held[:last].all():
+                return edge
+            line: Bool = np.asarray(above.any(axis))
+            first, end = line.argmax(1), line.shape[1] - line[:, ::-1].argmax(1)
+            keep |= (at <= first[mask]) | (at >= np.minimum(end - 2, last)[mask])
+        return mask[keep], row[keep], column[keep]
+
+    def _parts(self, edge: tuple[I64, I64, I64]) -> list[tuple[I64, I64, I64]]:
+        """Quads in portions that fit into memory; without those that hold no pixel."""
+        mask, row, column = edge
+        held = (self._rows.held[row] > 0) & (self._columns.held[column] > 0)
+        if not held.all():
+            mask, row, column = mask[held], row[held], column[held]
+        each = self._rows.weight.shape[1] * self._columns.weight.shape[1]
+        size = max(1, _AT_ONCE // each)
+        return [
+            (mask[at : at + size], row[at : at + size], column[at : at + size])
+            for at in range(0, len(mask), size)
+        ]
+
+    def _interpolated(self, part: tuple[I64, I64, I64]) -> F32:
+        """(Q, Py, Px) logits of the pixels of quads; NaN where a quad has fewer."""
+        mask, row, column = part
+        flat = self._corners.reshape(-1)
+        _, h, w = self._corners.shape
+        at = (mask * h + row) * w + column
+        fx, fy = self._columns.weight[column], self._rows.weight[row]
+        left, left_below = flat[at, None], flat[at + w, None]
+        top = left + (flat[at + 1, None] - left) * fx
+        bottom = left_below + (flat[at + w + 1, None] - left_below) * fx
+        return np.asarray(top[:, None] + (bottom - top)[:, None] * fy[..., None], np.float32)
+
+
+def _first_of(inside: Bool, axis: int, spans: _Axis, nothing: int) -> I64:
+    """(K,) first pixel of the quads inside, after all along `axis` are taken together."""
+    line: Bool = np.asarray(inside.any(axis))
+    return np.asarray(np.where(line.any(1), spans.first[line.argmax(1)], nothing), np.int64)
+
+
+def _end_of(inside: Bool, axis: int, spans: _Axis) -> I64:
+    """(K,) pixel behind the last of them."""
+    line: Bool = np.asarray(inside.any(axis))
+    last = line.shape[1] - line[:, ::-1].argmax(1)
+    return np.asarray(np.where(line.any(1), spans.first[last], 0), np.int64)
