@@ -14,7 +14,7 @@ SCHEMA = 1
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Part = Literal["encoder", "decoder", "scorer", "mask_head", "detector"]
+Part = Literal["encoder", "decoder", "scorer", "mask_head", "detector", "discovery"]
 Precision = Literal["int8", "fp16", "fp32"]
 
 
@@ -165,6 +165,22 @@ class EverythingFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     high_score_thresh: Annotated[float, msgspec.Meta(ge=0)] = 8.5
 
 
+class BoxFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which of the boxes that a discovery head finds are taken.
+
+    Attributes:
+        score_thresh: boxes with a lower score are dropped.
+        nms_thresh: of two boxes with a larger IoU the one with the lower score is dropped.
+        max_boxes: the best are kept.
+        chosen_on: the photos that these three were chosen on.
+    """
+
+    score_thresh: Share
+    nms_thresh: Share
+    max_boxes: Positive
+    chosen_on: str
+
+
 class SelfTestCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the engines of one side must answer on the built-in pictures.
 
@@ -215,6 +231,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         engines: the files.
         verification: the figures with which it was accepted, as its factory wrote them.
         made_with: versions of what built it.
+        discovery: which boxes of its discovery head are taken; None where it has none.
     """
 
     schema: int
@@ -232,3 +249,4 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     engines: tuple[EngineFile, ...]
     verification: dict[str, Any] = {}
     made_with: dict[str, str] = {}
+    discovery: BoxFacts | None = None

@@ -58,7 +58,7 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     mode: str | None = None
     strategy: str = DEFAULT_STRATEGY
     detector: str | None = None
-    everything: dict[str, float] = {}
+    everything: dict[str, int | float] = {}
     prompts: str | None = None
     budget_ms: NotNegative | None = None
     out: tuple[str, ...] = ()

@@ -17,6 +17,7 @@ from types import FrameType
 import msgspec
 
 import edgesam_rt
+from edgesam_rt.bundle import find_detector
 from edgesam_rt.cameras.base import Camera
 from edgesam_rt.cameras.open import open_camera
 from edgesam_rt.cameras.spec import parse_source
@@ -54,6 +55,8 @@ def make_plan(config: RunConfig, prompts: tuple[Prompt, ...], default_out: str) 
         threads=config.threads,
         detector_name=config.detector,
     )
+    if config.strategy == "objects":
+        find_detector(config.detector)  # what is wrong with it shows before anything runs
     source = parse_source(config.source or engines.board.camera)
     sinks = [parse_sink(text) for text in config.out or (default_out,)]
     check_targets(source, sinks)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from edgesam_rt.config import convert
 from edgesam_rt.manifest import EverythingFacts
 
 
-def with_options(facts: EverythingFacts, options: dict[str, float]) -> EverythingFacts:
+def with_options(facts: EverythingFacts, options: Mapping[str, float]) -> EverythingFacts:
     """The bundle's thresholds, some of them replaced by a caller's.
 
     Raises:

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from edgesam_rt.errors import ConfigError, ShapeError, unknown_name
+from edgesam_rt.everything.edited import EditedMaskSet
 from edgesam_rt.imaging import rle
 from edgesam_rt.records import MaskSet
 from edgesam_rt.types import AnyArray
@@ -39,7 +40,7 @@ def to_records(
     Args:
         found: any masks; all of them are brought to the picture's size.
         output_mode: how masks are written. (K, H, W) bool are K * H * W bytes; run lengths are few.
-        crop_boxes_xyxy: (K, 4) px, right and bottom exclusive; None: the whole picture.
+        crop_boxes_xyxy: (K, 4) px, right and bottom exclusive; None: as the masks were found.
 
     Raises:
         ConfigError: an unknown output mode.
@@ -47,6 +48,8 @@ def to_records(
     """
     if output_mode not in OUTPUT_MODES:
         raise ConfigError(unknown_name("output_mode", output_mode, OUTPUT_MODES))
+    if crop_boxes_xyxy is None and isinstance(found, EditedMaskSet):
+        crop_boxes_xyxy = found.crop_boxes
     crops = _crops(found, crop_boxes_xyxy)
     segmentations = _segmentations(found, output_mode)
     out: list[Record] = []

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from msgspec.structs import replace as with_facts
 
+from edgesam_rt.boxes import Boxes
 from edgesam_rt.clock import CLOCK
 from edgesam_rt.errors import ConfigError
 from edgesam_rt.everything import grid, lattice, regions
-from edgesam_rt.everything.boxes import Boxes
 from edgesam_rt.everything.crops import ask_crops
 from edgesam_rt.everything.grid import Crop
 from edgesam_rt.everything.pace import Pace

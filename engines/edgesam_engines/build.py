@@ -14,6 +14,7 @@ import msgspec
 from torch import nn
 
 from edgesam_engines import calibrate, graph_edits, pack, verify
+from edgesam_engines.discovery import attach as discovery
 from edgesam_engines.encoders import float_encoder
 from edgesam_engines.export import to_onnx
 from edgesam_engines.families.base import Family
@@ -39,13 +40,14 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Job:
-    """What to build, from what, to where."""
+    """What to build, from what, to where; `discovery` is the head's file, if the recipe has one."""
 
     recipe: Recipe
     checkpoint: Path
     calibration_folder: Path | None
     out: Path
     replace: bool = False
+    discovery: Path | None = None
 
 
 def run(job: Job, progress: Progress) -> bundles.Bundle:
@@ -62,6 +64,9 @@ def run(job: Job, progress: Progress) -> bundles.Bundle:
         quantization: dict[str, Any] = {}
         engines = list(_encoders(job, family, model, folder, quantization, progress))
         engines += decoders(family, model, job.recipe.sides[0], folder, progress)
+        if job.discovery is not None:
+            progress(f"discovery: export {job.discovery.name}")
+            engines.append(discovery.write(job.discovery, folder))
         manifest = manifest_for(job.recipe, family, tuple(engines))
         pack.write_manifest(folder, manifest)
         progress("self-test: record known answers")
@@ -92,7 +97,7 @@ def encoder_model(
     """One encoder as it ships: uint8 picture in; Q/DQ if the recipe says INT8."""
     encoder = float_encoder(family, model, side, for_int8=recipe.precision == "int8")
     if recipe.precision == "int8":
-        source = ptq.Source(encoder.graph, encoder.feeds(photos), encoder.keep_float)
+        source = ptq.Source(encoder.graph, encoder.feeds(photos), encoder.keep_float, encoder.known)
         made = ptq.quantize(source, recipe.calibration, recipe.quantization, progress)
     else:
         made = ptq.Quantized(encoder.graph, {})
@@ -154,6 +159,7 @@ def manifest_for(recipe: Recipe, family: Family, engines: tuple[EngineFile, ...]
         preprocess=family.preprocess,
         decoder=family.decoder,
         everything=recipe.everything,
+        discovery=recipe.discovery.facts if recipe.discovery else None,
         keep_float=recipe.keep_float,
         self_test=untested,
         engines=engines,

@@ -46,8 +46,8 @@ BACKEND = "onnxruntime"
 IOUS = np.arange(0.5, 1.0, 0.05)
 MOST = (10, 100, 1000)
 FIRST = (0.35, 0.45, 0.5, 0.55, 0.6, 0.65)
-MARGIN = (0.0, 0.05, 0.1, 0.2, 1.0)
-JUDGED = (0.2, 0.35, 0.45, 0.55)
+MARGIN = (0.0, 0.1, 1.0)
+JUDGED = (0.2, 0.35, 0.5)
 STABLE = (0.0, 0.7)
 NMS = (0.7, 0.8)
 HIGH = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0)
@@ -263,8 +263,8 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--config", type=Path, required=True, help="recipe of the training")
     p.add_argument("--json", type=Path, required=True, help="where the whole table goes")
     p.add_argument("--data", type=Path, default=Path("../shared/data"))
-    p.add_argument("--photos", type=int, default=60)
-    p.add_argument("--made", type=float, default=160.0, help="most masks made per photo")
+    p.add_argument("--photos", type=int, default=40)
+    p.add_argument("--made", type=float, default=400.0, help="most masks made per photo")
     return p
 
 

@@ -31,6 +31,7 @@ def _build(args: argparse.Namespace) -> int:
         calibration_folder=args.calibration,
         out=args.out or Path(chosen.name),
         replace=args.replace,
+        discovery=(folder / chosen.discovery.checkpoint).resolve() if chosen.discovery else None,
     )
     sys.stderr.write(f"weights: {chosen.licence}\n")
     made = build.run(job, Steps())
@@ -43,7 +44,10 @@ def _build_detector(args: argparse.Namespace) -> int:
     chosen = recipe.load(args.recipe)
     for flag in ("checkpoint", "calibration"):
         if getattr(args, flag) is None:
-            raise ConfigError(f"build: a detector needs --{flag}; see docs/engines.md.")
+            raise ConfigError(
+                f"build: a detector needs --{flag}: --checkpoint FILE (or the folder it lies in) "
+                "for its weights, --calibration DIR with some dozen photos."
+            )
     job = build.Job(
         recipe=chosen,
         checkpoint=args.checkpoint,

@@ -44,6 +44,13 @@ class FloatEncoder:
 
         return Feeds(photos, make)
 
+    @property
+    def known(self) -> dict[str, tuple[float, float]]:
+        """The range of its input: bytes, whatever the calibration photos show of them."""
+        (source,) = (i.name for i in self.graph.graph.input)
+        mean, std = self.preprocess.mean[0], self.preprocess.std[0]
+        return {source: ((0 - mean) / std, (255 - mean) / std)}
+
     def finish(self, graph: onnx.ModelProto) -> None:
         """Make this graph, or one quantized from it, an engine, in place.
 

@@ -100,7 +100,7 @@ def run(study: Study, progress: Progress) -> dict[str, Any]:
     model = family.load(study.checkpoint)
     encoder = float_encoder(family, model, study.side, for_int8=True)
     used, rest = calibrate.chosen_photos(study.photos, study.recipe.calibration)
-    source = ptq.Source(encoder.graph, encoder.feeds(used), encoder.keep_float)
+    source = ptq.Source(encoder.graph, encoder.feeds(used), encoder.keep_float, encoder.known)
     with tempfile.TemporaryDirectory(prefix="ptq-") as folder:
         workshop = Workshop(Path(folder), family, model, encoder, study.recipe)
         decoders = workshop.write(FLOAT, _copy(encoder.graph), None)
@@ -217,7 +217,7 @@ def study_sensitivity(study: Study, progress: Progress) -> list[Sensitivity]:
     progress(f"load {study.checkpoint.name}")
     encoder = float_encoder(family, family.load(study.checkpoint), study.side, for_int8=True)
     used, _ = calibrate.chosen_photos(study.photos, study.recipe.calibration)
-    source = ptq.Source(encoder.graph, encoder.feeds(used), encoder.keep_float)
+    source = ptq.Source(encoder.graph, encoder.feeds(used), encoder.keep_float, encoder.known)
     progress(f"ranges: {study.recipe.calibration.estimator}")
     maker = ptq.maker_of(source, study.recipe.calibration, study.recipe.quantization, progress)
     rounding = rounding_of(maker.make())

@@ -9,7 +9,7 @@ import msgspec
 
 from edgesam_rt.config import load_toml
 from edgesam_rt.errors import ConfigError, unknown_name
-from edgesam_rt.manifest import EverythingFacts, Positive, Precision
+from edgesam_rt.manifest import BoxFacts, EverythingFacts, Positive, Precision
 
 BUILT = ("int8", "fp32")
 DEFAULT_PERCENTILE = 99.99
@@ -80,6 +80,21 @@ class Acceptance(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     mean_iou: Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
+class DiscoveryPart(BoxFacts, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A discovery head that goes into the bundle, and which of its boxes are taken.
+
+    Attributes:
+        checkpoint: the head's file, relative to the recipe.
+    """
+
+    checkpoint: str
+
+    @property
+    def facts(self) -> BoxFacts:
+        """What the manifest says."""
+        return msgspec.convert(self, BoxFacts, from_attributes=True)
+
+
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One bundle to build.
 
@@ -95,6 +110,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         quantization: what is done beside that.
         everything: thresholds of everything mode.
         acceptance: gate before packing.
+        discovery: a head that finds boxes; None for none.
     """
 
     name: str
@@ -110,6 +126,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     keep_float: dict[str, str] = {}
     calibration: Calibration = Calibration()
     quantization: Quantization = Quantization()
+    discovery: DiscoveryPart | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""

@@ -155,7 +155,7 @@ def test_all_gives_every_benchmark_its_file(tmp_path: Path) -> None:
 @pytest.mark.torch
 def test_the_float_model_in_torch_stands_beside_its_bundle(data: Path, tmp_path: Path) -> None:
     evaluate = pytest.importorskip("edgesam_engines.evaluate")
-    checkpoint = Path("engines/checkpoints/pocketsam-0.2.safetensors")
+    checkpoint = Path("engines/checkpoints/pocketsam-0.3.safetensors")
     out = tmp_path / "torch.json"
     words = ["--checkpoint", str(checkpoint), "--bundle", BUNDLE, "--side", "384"]
     assert evaluate.main([*words, "--data", str(data), "--json", str(out)]) == 0

@@ -79,6 +79,30 @@ def test_without_prompts_it_finds_everything(cli: Cli, workplace: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("strategy", ["grid", "hierarchical", "objects"])
+def test_everything_has_a_strategy_thresholds_and_a_sheet(
+    cli: Cli, workplace: Path, tmp_path: Path, strategy: str
+) -> None:
+    ran = cli(
+        *(workplace / "good.png", *SMALL, "--mode", "everything", "--strategy", strategy),
+        *("--everything", "points_per_side=8", "--everything", "pred_iou_thresh=0.1"),
+        *("--out", f"sheet:{tmp_path}/sheet.png", "--out", "jsonl:-"),
+    )
+    (row,) = ran.rows
+    assert row["completeness"] == 1.0
+    assert (tmp_path / "sheet.png").stat().st_size > 1000
+
+
+def test_a_file_has_thresholds_and_the_command_line_overrides_them(
+    cli: Cli, workplace: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("[everything]\npoints_per_side = 4\npred_iou_thresh = 0.2\n")
+    given = ("--config", config, "--everything", "pred_iou_thresh=0.4", "--check")
+    checked = json.loads(cli(workplace / "good.png", *SMALL, *given).out)
+    assert checked["everything"] == {"points_per_side": 4, "pred_iou_thresh": 0.4}
+
+
 def test_a_folder_gives_a_line_and_files_per_picture(
     cli: Cli, workplace: Path, tmp_path: Path
 ) -> None:

@@ -52,7 +52,7 @@ def quantized(encoder: FloatEncoder) -> ModelProto:
             pixels = np.random.default_rng(seed).integers(0, 256, encoder.shape)
             yield {"pixels_in": ((pixels - 127) / 128).astype(np.float32)}
 
-    source = ptq.Source(encoder.graph, Feeds([0, 1], make), encoder.keep_float)
+    source = ptq.Source(encoder.graph, Feeds([0, 1], make), encoder.keep_float, encoder.known)
     return ptq.quantize(source, Calibration(photos=2), Quantization(), None).graph
 
 

@@ -187,7 +187,9 @@ def test_an_embedding_has_the_sizes_that_belong_to_the_side(model: PocketSAM, si
 
 
 @pytest.mark.parametrize("inner_wh", [(96, 60), (33, 96), (96, 96)])
-def test_a_cut_embedding_has_the_pictures_cells(model: PocketSAM, inner_wh: tuple[int, int]) -> None:
+def test_a_cut_embedding_has_the_pictures_cells(
+    model: PocketSAM, inner_wh: tuple[int, int]
+) -> None:
     whole: Embedding = model.encoder(picture(96))
     part = whole.cut(inner_wh)
     w, h = (-(-n // 32) for n in inner_wh)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import onnx
@@ -14,7 +14,7 @@ from edgesam_engines.ptq.estimators import ESTIMATORS
 from edgesam_engines.ptq.fidelity import Reference, reference
 from edgesam_engines.ptq.graphs import Feeds, Progress
 from edgesam_engines.ptq.local import LocalError, local_errors
-from edgesam_engines.ptq.ranges import Range, Ranges, for_every_tensor
+from edgesam_engines.ptq.ranges import Range, Ranges, for_every_tensor, with_known
 from edgesam_engines.ptq.rounding import Rounding, rounding_of
 from edgesam_engines.ptq.search import error_guided
 from edgesam_engines.ptq.statistics import Statistics, collect
@@ -32,11 +32,13 @@ class Source:
         graph: float, simplified, shapes inferred.
         feeds: the calibration pictures.
         keep_float: tensors whose last operation stays in float.
+        known: ranges that need no looking: those of an input that will be bytes.
     """
 
     graph: onnx.ModelProto
     feeds: Feeds
     keep_float: Collection[str] = ()
+    known: Mapping[str, Range] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,10 +104,10 @@ def maker_of(
     equalised: dict[str, Any] = {"mode": quantization.equalise}
     if quantization.equalise != "off":
         graph, counts = equalise.equalised(source.graph, source.feeds, quantization.equalise)
-        source = Source(graph, source.feeds, source.keep_float)
+        source = replace(source, graph=graph)
         equalised |= counts
     if quantization.bias_correction:
-        source = Source(bias.with_biases(source.graph), source.feeds, source.keep_float)
+        source = replace(source, graph=bias.with_biases(source.graph))
     ranges = ranges_of(source, calibration, progress)
     first = to_qdq(source.graph, ranges, source.keep_float)
     few = source.feeds.few(PICTURES)
@@ -168,9 +170,11 @@ def ranges_of(source: Source, calibration: Calibration, progress: Progress | Non
     """Ranges of every float tensor by the recipe's estimator."""
     name = calibration.estimator
     if name in calibrate.EXTREMES:
-        return calibrate.activation_ranges(source.graph, source.feeds, name)
-    statistics = collect(source.graph, source.feeds, progress=progress)
-    return estimated(source, statistics, calibration, progress=progress)
+        found = calibrate.activation_ranges(source.graph, source.feeds, name)
+    else:
+        statistics = collect(source.graph, source.feeds, progress=progress)
+        found = estimated(source, statistics, calibration, progress=progress)
+    return with_known(source.graph, found, source.known)
 
 
 def estimated(

@@ -29,6 +29,14 @@ def for_every_tensor(model: onnx.ModelProto, ranges: Mapping[str, Range]) -> dic
     return found
 
 
+def with_known(
+    model: onnx.ModelProto, ranges: Mapping[str, Range], known: Mapping[str, Range]
+) -> dict[str, Range]:
+    """Ranges of all tensors, those of known ones and of what is only moved from them replaced."""
+    first = moved_together(model)
+    return {n: known.get(first.get(n, n), old) for n, old in ranges.items()}
+
+
 def tidy(value: float) -> float:
     """Round to 8 significant bits, so that the last bits of a float run change no engine's hash."""
     if value == 0:

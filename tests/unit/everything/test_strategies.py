@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 import edgesam_rt as es
+from edgesam_rt.boxes import Boxes
 from edgesam_rt.bundle import Bundle
 from edgesam_rt.clock import CLOCK
 from edgesam_rt.errors import ConfigError
 from edgesam_rt.everything import kept, search
-from edgesam_rt.everything.boxes import Boxes
 from edgesam_rt.everything.grid import coarse_to_fine, points
 from edgesam_rt.everything.lattice import fine_points
 from edgesam_rt.everything.options import with_options
@@ -49,12 +49,6 @@ def found(decoder: Decoder, embedding: Embedding) -> MaskSet:
     return generate(decoder, embedding, LOOSE)
 
 
-def options(facts: EverythingFacts) -> amg.Options:
-    import msgspec
-
-    return amg.options_of(msgspec.structs.asdict(facts))
-
-
 def assert_same(ours: MaskSet, theirs: list[amg.Found]) -> None:
     """The same masks with the same scores, in any order."""
     by_runs = {tuple(f.runs.tolist()): f for f in theirs}
@@ -72,7 +66,7 @@ def assert_same(ours: MaskSet, theirs: list[amg.Found]) -> None:
     [
         {},
         {"stability_score_thresh": 0.6, "box_nms_thresh": 0.4},
-        {"stability_score_offset": 2.5, "pred_iou_thresh": 0.3},
+        {"stability_score_offset": 2.5, "stability_score_thresh": 0.2},
         {"first_look_thresh": 0.0, "points_per_side": 5, "points_per_batch": 7},
         {"first_look_margin": 0.05},
         {"min_mask_region_area": 150},
@@ -85,7 +79,8 @@ def test_the_masks_are_those_of_sams_generator(
 ) -> None:
     facts = replace(LOOSE, **change)
     request = Request(decoder, small_encoder.encode(car), facts, car, small_encoder.encode)
-    theirs = amg.generate(decoder, small_encoder.encode, car, options(facts))
+    options = amg.options_of(asdict(facts), amg.Options)
+    theirs = amg.generate(decoder, small_encoder.encode, car, options)
     assert_same(everything("grid", request), theirs)
 
 
@@ -94,8 +89,8 @@ def test_the_masks_are_those_of_tinysams_generator(
 ) -> None:
     facts = replace(LOOSE, points_per_side=16, high_score_thresh=2.0)
     ours = everything("hierarchical", Request(decoder, small_encoder.encode(car), facts))
-    asked = hierarchical.Options(**vars(options(facts)), high_score_thresh=facts.high_score_thresh)
-    theirs = hierarchical.generate(decoder, small_encoder.encode, car, asked)
+    options = amg.options_of(asdict(facts), hierarchical.Options)
+    theirs = hierarchical.generate(decoder, small_encoder.encode, car, options)
     assert_same(ours, theirs)
 
 

@@ -1,0 +1,1 @@
+"""Detectors: weights in ONNX to bundles of their own, for object-aware everything mode."""
