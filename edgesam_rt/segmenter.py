@@ -19,10 +19,11 @@ from edgesam_rt.prompt_feeds import PromptBatch, from_prompts, low_res_hw
 from edgesam_rt.records import FOREGROUND, Embedding, MaskSet, Prompt, check_image
 from edgesam_rt.types import F32, I64, U8, AnyArray
 
-# Prompts per engine call: enough to share what is read once per call, few enough to stay in the
-# second-level cache and to bound memory (a made mask takes 2 MB of working set at side 512).
-SCORE_CHUNK = 32
-MASK_CHUNK = 8
+# Prompts per engine call: many share what is done once per call, and threads share them; few bound
+# memory (a made mask takes 1.5 MB of working set at side 512). Two threads score 1,024 points in
+# 111 ms by 32 and in 66 ms by 256; one does not mind.
+SCORE_CHUNK = 256
+MASK_CHUNK = 16
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,11 @@ class Decoder:
             self._head = open_engine(bundle, "mask_head", name, side, how)
         part: Part = "decoder" if self._head is None else "scorer"
         self._engine = open_engine(bundle, part, name, side, how)
+
+    @property
+    def scores_first(self) -> bool:
+        """Whether masks are scored before they are made."""
+        return self._head is not None
 
     def score(self, embedding: Embedding, batch: PromptBatch) -> Scored:
         """Score all M answers of every prompt of a batch."""

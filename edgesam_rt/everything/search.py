@@ -83,6 +83,8 @@ class Search:
         """
         self._planned += len(batch)
         size, late = self.facts.points_per_batch, []
+        if self.pace.deadline_ns is None and self.decoder.scores_first:
+            size = max(1, len(batch))  # nothing to look up for in between, and scores are small
         for at in range(0, len(batch), size):
             part = batch[at : at + size]
             if self._asked and not self.pace.allows("score", len(part)):
@@ -97,7 +99,7 @@ class Search:
                 np.ones(len(part), np.float32) if weights is None else weights[at : at + size]
             )
             self._asked.append((part, scored._replace(logits=None)))
-            now = self._fresh(where[rows], scored)
+            now = self._fresh(where[rows])
             self._make(len(self._asked) - 1, scored, rows[now], answers[now])
             if not now.all():
                 late.append((len(self._asked) - 1, rows[~now], answers[~now]))
@@ -128,9 +130,9 @@ class Search:
             1.0 - self._left / max(1, self._planned),
         )
 
-    def _fresh(self, points: F32, scored: Scored) -> Bool:
+    def _fresh(self, points: F32) -> Bool:
         """(K,) which points lie in no mask found so far; all if nothing is gained by waiting."""
-        if self.pace.deadline_ns is None or scored.logits is not None:
+        if self.pace.deadline_ns is None or not self.decoder.scores_first:
             return np.ones(len(points), np.bool_)
         h, w = self._seen.shape
         cells = self.embedding.fit.to_unit(points) * max(h, w)
