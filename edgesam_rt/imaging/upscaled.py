@@ -96,7 +96,7 @@ class Upscaled:
             [_first_of(inside, 1, self._columns, w), _first_of(inside, 2, self._rows, h)]
         )
         high = np.stack([_end_of(inside, 1, self._columns), _end_of(inside, 2, self._rows)])
-        for part in self._parts(self._outermost(edge, cut)):
+        for part in self._parts(self._beyond(edge, low, high)):
             above = self._interpolated(part) > cut
             some = above.any((1, 2))
             mask, row, column = (index[some] for index in part)
@@ -135,22 +135,15 @@ class Upscaled:
         mask, row, column = np.nonzero(edge)
         return inside, (mask, row, column)
 
-    def _outermost(self, edge: tuple[I64, I64, I64], cut: float) -> tuple[I64, I64, I64]:
-        """Those of the quads at the outline that can hold a mask's outermost pixels.
+    def _beyond(self, edge: tuple[I64, I64, I64], low: I64, high: I64) -> tuple[I64, I64, I64]:
+        """Those of the quads at the outline that are not within a box: only they can widen it.
 
-        Cells above the cut are corners of four quads, so beyond the first row with such a cell lies
-        no more than one row of quads, and every quad has pixels unless the picture is tiny.
+        `low` and `high` are (2, K): first x and y of each mask's box, and the ends behind the last.
         """
-        above = self._corners > cut
         mask, row, column = edge
         keep = np.zeros(len(mask), np.bool_)
-        for axis, at, spans in ((2, row, self._rows), (1, column, self._columns)):
-            last = int(np.flatnonzero(spans.held)[-1])
-            if not spans.held[:last].all():
-                return edge
-            line: Bool = np.asarray(above.any(axis))
-            first, end = line.argmax(1), line.shape[1] - line[:, ::-1].argmax(1)
-            keep |= (at <= first[mask]) | (at >= np.minimum(end - 2, last)[mask])
+        for axis, (at, spans) in enumerate(((column, self._columns), (row, self._rows))):
+            keep |= (spans.first[at] < low[axis, mask]) | (spans.first[at + 1] > high[axis, mask])
         return mask[keep], row[keep], column[keep]
 
     def _parts(self, edge: tuple[I64, I64, I64]) -> list[tuple[I64, I64, I64]]:

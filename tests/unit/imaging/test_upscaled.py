@@ -79,6 +79,20 @@ def test_samples_are_the_resized_logits(
     np.testing.assert_allclose(Upscaled(logits, fit).sampled(at), expected, atol=1e-4)
 
 
+def test_cells_that_no_pixel_shows_do_not_count() -> None:
+    """The picture ends within a row of cells; what is above the cut only there is not in it."""
+    fit = Fit.longest_side((426, 640), 512)  # 85.25 rows of cells
+    logits = np.full((1, 88, 128), -5, np.float32)
+    logits[0, 40:60, 30:50] = 5
+    logits[0, 85:, 90:120] = 0.1  # the last row of pixels lies at row 84.65
+    logits[0, 20, 10] = 1e-6  # above the cut, and no pixel has its centre there
+    expected = resized(logits, fit)[0] > 0
+    ys, xs = np.nonzero(expected)
+    assert xs.max() < 300
+    found = Upscaled(logits, fit).boxes(0.0)[0]
+    assert tuple(found) == (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)
+
+
 def test_stability_is_a_share_of_pixels() -> None:
     fit, logits = Fit.longest_side((480, 640), 512), noise((96, 128))
     full = resized(logits, fit)
