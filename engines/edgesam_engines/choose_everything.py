@@ -7,8 +7,9 @@ every point of the grid is made once, on photos that were kept apart from traini
 coco-val), and then filtered in all ways of a table: average recall at 10, 100 and 1,000 masks (IoU
 0.5 to 0.95), masks made and masks kept. Labels are not complete, which recall does not mind. Of the
 settings that make at most `--made` masks per photo, the one with the highest mean of the three
-recalls is proposed; among equals, the one that keeps the fewest masks. The logit of the hierarchical mode is chosen with it: the lowest that loses at
-most half a point of recall at 1,000 against the highest.
+recalls is proposed; among equals, the one that keeps the fewest masks. The logit of the
+hierarchical mode is chosen with it: the lowest that loses at most half a point of recall at 1,000
+masks against the highest.
 """
 
 from __future__ import annotations

@@ -37,6 +37,7 @@ from edgesam_engines.discovery.truth import truth_of
 from edgesam_engines.errors import CheckpointError
 from edgesam_engines.export import to_onnx
 from edgesam_engines.recipe import load as load_recipe
+from edgesam_engines.train.journal import read_journal
 from edgesam_engines.train.sources import Labelled
 from edgesam_rt import bundle as bundles
 from edgesam_rt.bundle import Bundle
@@ -180,7 +181,7 @@ def test_overlaps_are_those_of_the_runtime() -> None:
     a, b = torch.cat([corner, corner + torch.rand(2, 9, 2, generator=generator)], -1)
     np.testing.assert_allclose(overlaps(a, b), box_iou(a.numpy(), b.numpy()), atol=1e-5)
     assert (giou(a, b) <= overlaps(a, b).diagonal() + 1e-6).all()
-    np.testing.assert_allclose(giou(a, a), np.ones(9), atol=1e-5)
+    np.testing.assert_allclose(giou(a, a), np.ones(9), atol=1e-4)
 
 
 def test_an_object_is_given_to_the_cells_that_know_it_best() -> None:
@@ -368,7 +369,7 @@ def test_one_command_from_photos_to_figures(tmp_path: Path) -> None:
     assert figures["recall"]["discovery_384"]["all"]["boxes"] > 0
     assert figures["ms_per_picture"]["threads_2"]["discovery_384"] > 0
     assert (tmp_path / "work/head.safetensors").exists()
-    kinds = [json.loads(line)["kind"] for line in (tmp_path / "work/run/journal.jsonl").open("rb")]
+    kinds = [row["kind"] for row in read_journal(tmp_path / "work/run/journal.jsonl")]
     assert kinds.count("validation") == 2
     made = bundles.load(tmp_path / "work/bundle")
     assert made.has("discovery", "onnxruntime", 512)

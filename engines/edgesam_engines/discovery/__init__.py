@@ -1,0 +1,1 @@
+"""Discovery head: objectness and boxes from PocketSAM's own feature maps, left as they are."""
