@@ -10,11 +10,11 @@ from typing import overload
 from edgesam_rt.cameras.open import open_camera
 from edgesam_rt.cameras.spec import parse_source
 from edgesam_rt.clock import CLOCK
-from edgesam_rt.detector import Detector
 from edgesam_rt.engines import EngineSet, resolve
 from edgesam_rt.errors import BackendError, ConfigError, unknown_name
 from edgesam_rt.everything.options import with_options
 from edgesam_rt.everything.strategies import STRATEGIES, Request, everything
+from edgesam_rt.finder import Finder
 from edgesam_rt.pipeline.pipeline import Pipeline, Plan
 from edgesam_rt.pipeline.stages import Limits
 from edgesam_rt.pipeline.task import DEFAULT_STRATEGY, Prompts, make_task
@@ -31,7 +31,7 @@ class Segmenter:
         self._engines = engines
         self._encoder: Encoder | None = None
         self._decoder: Decoder | None = None
-        self._detector: Detector | None = None
+        self._finder: Finder | None = None
         try:
             self._encoder = engines.open_encoder(engines.sides[0])
             self._decoder = engines.open_decoder()
@@ -124,7 +124,7 @@ class Segmenter:
             image: (H, W, 3) uint8 RGB, or its embedding.
             strategy: "grid": ask with a uniform grid of points (SAM's automatic mask generator);
                 "hierarchical": coarsely first, then finely where nothing was sure (TinySAM);
-                "objects": ask with the boxes of a detector (MobileSAMv2); it needs the image.
+                "objects": ask with the boxes of a detector (MobileSAMv2), which needs the image.
             deadline_ms: from now on; the masks found until then are returned, and `completeness`
                 tells how much was left. A step that has begun is finished. None is no deadline.
             options: thresholds instead of the bundle's own, by SAM's names; see
@@ -148,7 +148,7 @@ class Segmenter:
             facts,
             pixels=None if isinstance(image, Embedding) else image,
             encode=None if is_embedding else encoder.encode,
-            find=self._opened_detector().detect if strategy == "objects" else None,
+            find=self._opened_finder().find if strategy == "objects" else None,
             deadline_ns=None if deadline_ms is None else started_ns + int(deadline_ms * 1e6),
         )
         return everything(strategy, request)
@@ -198,10 +198,10 @@ class Segmenter:
 
     def close(self) -> None:
         """Give the engines back; a second call does nothing."""
-        for engine in (self._encoder, self._decoder, self._detector):
+        for engine in (self._encoder, self._decoder, self._finder):
             if engine is not None:
                 engine.close()
-        self._encoder = self._decoder = self._detector = None
+        self._encoder = self._decoder = self._finder = None
 
     def __enter__(self) -> Segmenter:
         """Nothing more to do: it is open."""
@@ -216,12 +216,12 @@ class Segmenter:
         """Close."""
         self.close()
 
-    def _opened_detector(self) -> Detector:
-        """The detector, opened when it is first needed."""
+    def _opened_finder(self) -> Finder:
+        """What finds boxes, opened when it is first needed."""
         self._opened()
-        if self._detector is None:
-            self._detector = self._engines.open_detector()
-        return self._detector
+        if self._finder is None:
+            self._finder = self._engines.open_finder()
+        return self._finder
 
     def _opened(self) -> tuple[Encoder, Decoder]:
         if self._encoder is None or self._decoder is None:
@@ -253,7 +253,8 @@ def open(
         encoder_side: px; None is the first step of the board's ladder. Smaller is quicker.
         threads: None is the board's number.
         detector: name or folder of the bundle that finds boxes for strategy "objects"; None is the
-            one that ships. Opened when it is first needed.
+            one that ships, "own" the discovery head of this bundle: quicker, and finds fewer.
+            Opened when it is first needed.
         self_test: test the engines before they are trusted; takes two encoder runs.
 
     Raises:

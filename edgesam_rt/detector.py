@@ -11,8 +11,9 @@ from edgesam_rt.boxes import Boxes
 from edgesam_rt.bundle import DetectorBundle, find_detector
 from edgesam_rt.detector_manifest import BOXES, SCORES
 from edgesam_rt.errors import BundleError, ConfigError, SelfTestError
+from edgesam_rt.imaging.boxes import choose_boxes
 from edgesam_rt.imaging.geometry import Fit, to_encoder_input
-from edgesam_rt.imaging.masks import box_iou, nms
+from edgesam_rt.imaging.masks import box_iou
 from edgesam_rt.records import check_image
 from edgesam_rt.segmenter import EngineOptions
 from edgesam_rt.selftest import cosine, pictures
@@ -67,13 +68,18 @@ class Detector:
             BackendError: the engine failed or was closed.
         """
         boxes, scores = self.every_box(pixels)
-        h, w = pixels.shape[:2]
-        boxes = boxes.clip(0, np.array([w, h, w, h], np.float32))
-        has_area = (boxes[:, 2:] > boxes[:, :2]).all(1)
-        good = np.flatnonzero((scores >= self.facts.score_thresh) & has_area)
-        good = good[np.argsort(-scores[good], kind="stable")[:CANDIDATES]]
-        kept = good[nms(boxes[good], scores[good], self.facts.nms_thresh)[: self.facts.max_boxes]]
-        return Boxes(boxes[kept], scores[kept])
+        facts = self.facts
+        return Boxes(
+            *choose_boxes(
+                boxes,
+                scores,
+                (pixels.shape[0], pixels.shape[1]),
+                score_thresh=facts.score_thresh,
+                nms_thresh=facts.nms_thresh,
+                max_boxes=facts.max_boxes,
+                candidates=CANDIDATES,
+            )
+        )
 
     def every_box(self, pixels: U8) -> tuple[F32, F32]:
         """All that the engine says: (N, 4) boxes in picture pixels, not clipped, and (N,) scores.

@@ -11,8 +11,8 @@ from pathlib import Path
 from edgesam_rt import backends, boards, bundle, selftest
 from edgesam_rt.boards import Board
 from edgesam_rt.bundle import Bundle
-from edgesam_rt.detector import Detector, open_detector
 from edgesam_rt.errors import ConfigError
+from edgesam_rt.finder import Finder
 from edgesam_rt.segmenter import Decoder, Encoder, EngineOptions
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class EngineSet:
         bundle: whose engines.
         options: backend and its options.
         sides: encoder sides to use, one per ladder step, best first.
-        detector_name: bundle of the detector; None is the one that ships.
+        detector_name: bundle of the detector; None is the one that ships, "own" the bundle's head.
         self_test: whether engines are tested before they are trusted.
     """
 
@@ -48,13 +48,13 @@ class EngineSet:
         """Open the decoder."""
         return Decoder(self.bundle, self.options, self.sides[0])
 
-    def open_detector(self) -> Detector:
-        """Open the detector of everything mode's "objects".
+    def open_finder(self) -> Finder:
+        """Open what finds boxes for everything mode's "objects".
 
         Raises:
             ConfigError, BundleError, SelfTestError: it is not there, or cannot be trusted.
         """
-        return open_detector(self.detector_name, self.options, self_test=self.self_test)
+        return Finder(self.bundle, self.options, self.detector_name, self_test=self.self_test)
 
     def trust(self, encoder: Encoder, decoder: Decoder) -> None:
         """Run the bundle's self-test on opened engines, once per side.

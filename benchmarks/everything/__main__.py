@@ -34,7 +34,12 @@ def measure(args: argparse.Namespace) -> dict[str, object]:
 
     def engines(threads: int) -> EngineSet:
         cv2.setNumThreads(threads)
-        return resolve(bundle_name=args.bundle, encoder_side=args.side, threads=threads)
+        return resolve(
+            bundle_name=args.bundle,
+            encoder_side=args.side,
+            threads=threads,
+            detector_name=args.detector,
+        )
 
     def opened(threads: int) -> Segmenter:
         return Segmenter(engines(threads))
@@ -88,6 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("--bundle", default=DEFAULT, metavar="NAME|PATH")
+    p.add_argument("--detector", metavar="NAME|PATH|own", help="of objects; default: the bundled")
     p.add_argument("--side", type=int, help="of the encoder, px; default: the board's")
     p.add_argument("--part", action="append", choices=PARTS, help="repeatable; default: all")
     p.add_argument("--photos", type=int, metavar="N", help="only the first N of coco-val")

@@ -17,6 +17,7 @@ from edgesam_rt.cameras.table import SOURCES
 from edgesam_rt.config import convert, load_toml
 from edgesam_rt.errors import ConfigError, PromptError
 from edgesam_rt.everything.strategies import STRATEGIES
+from edgesam_rt.finder import OWN
 from edgesam_rt.pipeline.task import DEFAULT_STRATEGY, MODES
 from edgesam_rt.records import FOREGROUND, Prompt
 from edgesam_rt.sinks.table import SINKS
@@ -204,7 +205,8 @@ def parser(version: str) -> argparse.ArgumentParser:
     every.add_argument(
         "--detector",
         metavar="NAME|PATH",
-        help=f"bundle that finds boxes for --strategy objects; default: {bundle.DEFAULT_DETECTOR}",
+        help=f"finds boxes for --strategy objects: a detector bundle, or {OWN} for the head of the "
+        f"segmenter's bundle; default: {bundle.DEFAULT_DETECTOR}",
     )
     every.add_argument(
         "--everything",

@@ -30,6 +30,7 @@ from edgesam_rt.cli.targets import check_targets
 from edgesam_rt.engines import resolve
 from edgesam_rt.errors import ConfigError
 from edgesam_rt.everything.options import with_options
+from edgesam_rt.finder import OWN
 from edgesam_rt.pipeline.pipeline import Pipeline, Plan, SinkPlan
 from edgesam_rt.pipeline.stages import Limits
 from edgesam_rt.pipeline.task import Prompts, PromptTask, make_task
@@ -55,7 +56,7 @@ def make_plan(config: RunConfig, prompts: tuple[Prompt, ...], default_out: str) 
         threads=config.threads,
         detector_name=config.detector,
     )
-    if config.strategy == "objects":
+    if config.strategy == "objects" and config.detector != OWN:
         find_detector(config.detector)  # what is wrong with it shows before anything runs
     source = parse_source(config.source or engines.board.camera)
     sinks = [parse_sink(text) for text in config.out or (default_out,)]

@@ -33,7 +33,7 @@ class Request:
         facts: thresholds.
         pixels: (H, W, 3) uint8 RGB, or None where only the embedding is at hand.
         encode: makes embeddings of parts of the picture, for crop layers; None where there is none.
-        find: finds boxes of objects in pixels; None where no detector is open.
+        find: finds boxes of objects; None where nothing is open that could.
         deadline_ns: monotonic time at which the result must be there; None is never.
     """
 
@@ -42,7 +42,7 @@ class Request:
     facts: EverythingFacts
     pixels: U8 | None = None
     encode: Callable[[U8], Embedding] | None = None
-    find: Callable[[U8], Boxes] | None = None
+    find: Callable[[U8 | None, Embedding], Boxes] | None = None
     deadline_ns: int | None = None
 
     def search(self, keep_box: KeepBox | None = None) -> Search:
@@ -109,12 +109,7 @@ def objects_strategy(request: Request) -> MaskSet:
             "everything: strategy 'objects' needs a detector. Open the segmenter with "
             "detector=NAME (edgesam-run --detector), or use 'grid' or 'hierarchical'."
         )
-    if request.pixels is None:
-        raise ConfigError(
-            "everything: strategy 'objects' looks for boxes in the picture, and was given only an "
-            "embedding. Pass the image to everything(), or use 'grid' or 'hierarchical'."
-        )
-    boxes = request.find(request.pixels)
+    boxes = request.find(request.pixels, request.embedding)
     facts = with_facts(request.facts, pred_iou_thresh=0.0, stability_score_thresh=0.0)
     search = replace(request, facts=facts).search()
     batch = from_boxes(boxes.xyxy, request.embedding.fit, request.decoder.facts)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from edgesam_rt.detector import Detector
 from edgesam_rt.engines import EngineSet
 from edgesam_rt.errors import ConfigError, unknown_name
 from edgesam_rt.everything.strategies import STRATEGIES, Request, everything
+from edgesam_rt.finder import Finder
 from edgesam_rt.manifest import EverythingFacts
 from edgesam_rt.records import Embedding, Frame, MaskSet, Prompt
 from edgesam_rt.segmenter import Decoder
@@ -109,17 +109,17 @@ class EverythingTask:
 
     facts: EverythingFacts
     strategy: str = DEFAULT_STRATEGY
-    _detector: Detector | None = field(default=None, init=False)
+    _finder: Finder | None = field(default=None, init=False)
 
     def open(self, engines: EngineSet) -> None:
-        """Open the detector, if the strategy needs one."""
+        """Open what finds boxes, if the strategy needs them."""
         if self.strategy == "objects":
-            self._detector = engines.open_detector()
+            self._finder = engines.open_finder()
 
     def close(self) -> None:
         """Close it."""
-        if self._detector is not None:
-            self._detector.close()
+        if self._finder is not None:
+            self._finder.close()
 
     def prompts_for(self, frame: Frame) -> tuple[Prompt, ...]:
         """None."""
@@ -132,7 +132,7 @@ class EverythingTask:
             work.embedding,
             self.facts,
             pixels=work.frame.pixels,
-            find=self._detector.detect if self._detector is not None else None,
+            find=self._finder.find if self._finder is not None else None,
             deadline_ns=work.deadline_ns,
         )
         return everything(self.strategy, request)

@@ -223,9 +223,9 @@ def search_batch(looking: search.Search, at: Any) -> Any:
 # By boxes
 
 
-def finder(*boxes: tuple[float, ...]) -> Callable[[U8], Boxes]:
+def finder(*boxes: tuple[float, ...]) -> Callable[[U8 | None, Embedding], Boxes]:
     table = np.array(boxes, np.float32).reshape(-1, 5)
-    return lambda pixels: Boxes(table[:, :4], table[:, 4])
+    return lambda pixels, embedding: Boxes(table[:, :4], table[:, 4])
 
 
 def test_objects_are_asked_for_by_their_boxes(
@@ -251,8 +251,21 @@ def test_no_box_is_no_mask(decoder: Decoder, embedding: Embedding, car: U8) -> N
 def test_objects_without_a_detector_say_what_to_do(decoder: Decoder, embedding: Embedding) -> None:
     with pytest.raises(ConfigError, match="needs a detector"):
         everything("objects", Request(decoder, embedding, LOOSE))
-    with pytest.raises(ConfigError, match="only an embedding"):
-        everything("objects", Request(decoder, embedding, LOOSE, find=finder()))
+
+
+def test_a_detector_without_the_image_says_what_to_do(
+    small_segmenter: es.Segmenter, embedding: Embedding
+) -> None:
+    with pytest.raises(ConfigError, match="given only an embedding"):
+        small_segmenter.everything(embedding, strategy="objects")
+
+
+def test_the_bundles_own_head_finds_boxes_in_an_embedding(car: U8) -> None:
+    with es.open(threads=1, encoder_side=384, detector="own") as seg:
+        embedding = seg.encode(car)
+        found = seg.everything(embedding, strategy="objects")
+        assert len(found) > 3
+        assert found.rle() == seg.everything(car, strategy="objects").rle()
 
 
 def test_crop_layers_of_an_embedding_say_what_to_do(
