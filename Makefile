@@ -51,13 +51,15 @@ test-full: $(VENV)/.full lint ## all tests, the factory's with torch too: before
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -m 'torch or slow or not slow' --timeout 1200
 
-engines: $(VENV)/.full ## build the bundle that ships, and its float twin under out/, from the checkpoint
+engines: $(VENV)/.full ## build the bundles that ship, and the float twin under out/, from the checkpoints
 	@$(BIN)/edgesam-engines build pocketsam-int8 --calibration $(DATA)/photos --out engines/prebuilt/pocketsam-int8 --replace
 	@$(BIN)/edgesam-engines build pocketsam-fp32 --out out/bundles/pocketsam-fp32 --replace
+	@$(BIN)/edgesam-engines build yolox-nano-int8 --checkpoint $(DATA)/weights --calibration $(DATA)/photos \
+	  --truth $(DATA)/masks/coco_train_tiny --truth $(DATA)/masks/coco_person_val2017 --out engines/prebuilt/yolox-nano-int8 --replace
 
 bench: engines ## the README's figures: accuracy, speed, pipeline, into benchmarks/results/
 	@$(BIN)/python -m benchmarks.all --data $(DATA) --float out/bundles/pocketsam-fp32 --out benchmarks/results
-	@$(BIN)/python -m edgesam_engines.evaluate --checkpoint engines/checkpoints/pocketsam-0.2.safetensors --data $(DATA) --json benchmarks/results/accuracy-torch.json
+	@$(BIN)/python -m edgesam_engines.evaluate --checkpoint engines/checkpoints/pocketsam-0.3.safetensors --data $(DATA) --json benchmarks/results/accuracy-torch.json
 
 wheel: $(VENV)/.dev ## build the wheel into dist/
 	@$(BIN)/python -m build --wheel --outdir dist .

@@ -29,7 +29,7 @@ examples:
   edgesam-run photo.jpg --point 420,310 --out overlay:out.png
   edgesam-run clip.mp4 --box 10,20,200,220 --out overlay:out.mp4
   edgesam-run photos/ --prompts prompts.json --out masks:masks/
-  edgesam-run photo.jpg --mode everything --out overlay:all.png --out sheet:sheet.png
+  edgesam-run photo.jpg --mode everything --strategy objects --out sheet:all.png
   edgesam-run --board rpi5 --point 320,240 --budget-ms 200 --out jsonl:-
 
 exit codes: 0 good, 1 failed, 2 wrong usage or configuration, 3 something is

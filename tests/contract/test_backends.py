@@ -49,6 +49,7 @@ class TestOnnxRuntimeScorer(OnnxRuntimeContract):
             "prompts": 3,
             "points": 2,
             "cells16": 576,
+            "cells32": 144,
             "rows8": 48,
             "columns8": 48,
             "earlier_masks": 1,
@@ -56,7 +57,7 @@ class TestOnnxRuntimeScorer(OnnxRuntimeContract):
             "columns4": 96,
         }
     )
-    shared = ("prompts", "points", "cells16")
+    shared = ("prompts", "points", "cells32")
 
     @pytest.fixture
     def entry(self, default_bundle: Bundle) -> EngineFile:

@@ -14,7 +14,7 @@ from edgesam_rt.clock import CLOCK
 from edgesam_rt.engines import EngineSet
 from edgesam_rt.pipeline.pipeline import Pipeline, Plan, SinkPlan
 from edgesam_rt.pipeline.stages import Limits
-from edgesam_rt.pipeline.task import Prompts, PromptTask, Task
+from edgesam_rt.pipeline.task import Prompts, PromptTask, Task, Work
 from edgesam_rt.records import Embedding, Frame, MaskSet, Prompt, Result
 from edgesam_rt.segmenter import Decoder, Encoder
 from edgesam_rt.sinks.base import RunInfo
@@ -124,14 +124,18 @@ class SlowTask:
     inner: Task
     delay_s: float
 
+    def open(self, engines: EngineSet) -> None:
+        self.inner.open(engines)
+
+    def close(self) -> None:
+        self.inner.close()
+
     def prompts_for(self, frame: Frame) -> tuple[Prompt, ...]:
         return self.inner.prompts_for(frame)
 
-    def answer(
-        self, decoder: Decoder, embedding: Embedding, prompts: tuple[Prompt, ...]
-    ) -> MaskSet:
+    def answer(self, decoder: Decoder, work: Work) -> MaskSet:
         time.sleep(self.delay_s)
-        return self.inner.answer(decoder, embedding, prompts)
+        return self.inner.answer(decoder, work)
 
 
 class HookedEncoder:
