@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from edgesam_rt.bundle import Bundle
 from edgesam_rt.errors import PromptError, ShapeError
@@ -23,7 +24,8 @@ coordinate = st.floats(-1e6, 1e6, width=32, allow_subnormal=False)
 
 @pytest.fixture(scope="module")
 def facts(default_bundle: Bundle) -> DecoderFacts:
-    return default_bundle.manifest.decoder
+    """Of a decoder that takes the whole square."""
+    return replace(default_bundle.manifest.decoder, cut_multiple=0)
 
 
 def feeds_of(facts: DecoderFacts, *prompts: Prompt) -> PromptBatch:
@@ -270,7 +272,6 @@ def test_coordinates_are_shares_of_the_encoders_side(facts: DecoderFacts) -> Non
 
 
 def test_a_family_that_counts_in_pixels_gets_pixels(facts: DecoderFacts) -> None:
-    from msgspec.structs import replace
 
     pixels = replace(facts, coordinates="pixels", prompt_side=1024)
     batch = feeds_of(pixels, Prompt.point(400, 150))
@@ -280,7 +281,6 @@ def test_a_family_that_counts_in_pixels_gets_pixels(facts: DecoderFacts) -> None
 def test_a_family_that_wants_a_padding_point_gets_one_where_there_is_no_box(
     facts: DecoderFacts,
 ) -> None:
-    from msgspec.structs import replace
 
     sam = replace(facts, padding_point=True)
     assert feeds_of(sam, Prompt.point(9, 9)).point_labels.tolist() == [[1, -1]]
@@ -327,6 +327,16 @@ def test_a_mask_of_another_side_is_refused_with_both_sizes(facts: DecoderFacts, 
     asked = Prompt.point(5, 5).with_mask(mask(1, cells))
     with pytest.raises(ShapeError, match=rf"expected .128, 128. .* got .{cells}, {cells}."):
         feeds_of(facts, asked)
+
+
+def test_masks_of_a_cut_embedding_have_the_pictures_shape(facts: DecoderFacts) -> None:
+    cut = replace(facts, cut_multiple=32)
+    rows = FIT.covered(32)[0] // facts.mask_stride
+    assert rows < CELLS
+    batch = feeds_of(cut, Prompt.point(5, 5).with_mask(mask(1)[:rows]))
+    assert batch.mask_input.shape == (1, 1, rows, CELLS)
+    with pytest.raises(ShapeError, match=rf"expected .{rows}, {CELLS}. .* got .{CELLS}, {CELLS}."):
+        feeds_of(cut, Prompt.point(5, 5).with_mask(mask(1)))
 
 
 def test_a_point_of_the_grid_is_fed_as_a_prompt_of_its_own_is(facts: DecoderFacts) -> None:

@@ -128,11 +128,12 @@ def test_the_mask_of_a_mirrored_photo_is_the_mirrored_mask(
     known: Known, small_segmenter: es.Segmenter
 ) -> None:
     pixels = es.read_image(PHOTOS / known.photo)[:, ::-1]
-    x, y = known.point.point_coords[0].tolist()
+    (x0, y0), (x1, y1) = known.box.point_coords.tolist()
+    w = pixels.shape[1]
     found = small_segmenter.predict(
-        small_segmenter.encode(pixels), Prompt.point(pixels.shape[1] - x, y)
+        small_segmenter.encode(pixels), Prompt.box(w - x1, y0, w - x0, y1)
     )
-    assert iou(found.masks[0], known.mask[:, ::-1]) > 0.7
+    assert iou(found.masks[0], known.mask[:, ::-1]) > 0.85
 
 
 @pytest.mark.parametrize("known", KNOWN, ids=lambda k: k.photo)
