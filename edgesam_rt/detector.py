@@ -68,18 +68,8 @@ class Detector:
             BackendError: the engine failed or was closed.
         """
         boxes, scores = self.every_box(pixels)
-        facts = self.facts
-        return Boxes(
-            *choose_boxes(
-                boxes,
-                scores,
-                (pixels.shape[0], pixels.shape[1]),
-                score_thresh=facts.score_thresh,
-                nms_thresh=facts.nms_thresh,
-                max_boxes=facts.max_boxes,
-                candidates=CANDIDATES,
-            )
-        )
+        hw = (pixels.shape[0], pixels.shape[1])
+        return Boxes(*choose_boxes(boxes, scores, hw, self.facts, CANDIDATES))
 
     def every_box(self, pixels: U8) -> tuple[F32, F32]:
         """All that the engine says: (N, 4) boxes in picture pixels, not clipped, and (N,) scores.

@@ -11,29 +11,21 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from edgesam_rt.manifest import EngineFile, Positive, Precision, Preprocess, Share
+from edgesam_rt.manifest import BoxFacts, EngineFile, Precision, Preprocess, Share
 
 KIND: Final = "detector"
 BOXES, SCORES = "boxes_xyxy", "scores"
 
 
-class DetectorFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class DetectorFacts(BoxFacts, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which of the engine's boxes are taken.
 
     Attributes:
         score_kind: what `scores` are: how likely a box holds an object of any kind, or that times
             the likeliest class.
-        score_thresh: boxes with a lower score are dropped.
-        nms_thresh: of two boxes with a larger IoU the one with the lower score is dropped.
-        max_boxes: the best are kept.
-        chosen_on: the photos that these three were chosen on.
     """
 
     score_kind: Literal["objectness", "objectness_times_class"]
-    score_thresh: Share
-    nms_thresh: Share
-    max_boxes: Positive
-    chosen_on: str
 
 
 class KnownBox(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -73,18 +73,8 @@ class Discovery:
             BackendError: the engine failed or was closed.
         """
         xyxy, scores = self.every_box(embedding)
-        facts = self.facts
-        return Boxes(
-            *choose_boxes(
-                xyxy,
-                scores,
-                embedding.image_hw,
-                score_thresh=facts.score_thresh,
-                nms_thresh=facts.nms_thresh,
-                max_boxes=facts.max_boxes,
-                candidates=CANDIDATES,
-            )
-        )
+        hw = embedding.image_hw
+        return Boxes(*choose_boxes(xyxy, scores, hw, self.facts, CANDIDATES))
 
     def every_box(self, embedding: Embedding) -> tuple[F32, F32]:
         """All that the engine says: (N, 4) boxes in picture pixels, not clipped, and (N,) scores.

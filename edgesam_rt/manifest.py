@@ -166,7 +166,7 @@ class EverythingFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
 
 class BoxFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which of the boxes that a discovery head finds are taken.
+    """Which of the boxes that a detector or a discovery head finds are taken.
 
     Attributes:
         score_thresh: boxes with a lower score are dropped.

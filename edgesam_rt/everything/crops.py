@@ -10,7 +10,7 @@ import numpy as np
 from edgesam_rt.everything.edited import EditedMaskSet
 from edgesam_rt.everything.grid import Crop
 from edgesam_rt.everything.search import KeepBox
-from edgesam_rt.imaging import masks as mask_ops
+from edgesam_rt.everything.suppress import suppress
 from edgesam_rt.imaging import rle
 from edgesam_rt.imaging.geometry import Fit
 from edgesam_rt.records import MaskSet
@@ -67,8 +67,7 @@ def ask_crops(crops: list[Crop], image_fit: Fit, ask: AskCrop, nms_thresh: float
         np.concatenate([np.repeat(b, len(m), 0) for m, b in zip(found, crop_boxes, strict=True)]),
     )
     areas = np.repeat([c.hw[0] * c.hw[1] for c in crops], [len(m) for m in found])
-    inclusive = merged.boxes_xyxy - np.array([0, 0, 1, 1], np.float32)
-    merged = merged[mask_ops.nms(inclusive, 1.0 / areas, nms_thresh)]
+    merged = merged[suppress(merged.boxes_xyxy, 1.0 / areas, nms_thresh)]
     return merged[np.argsort(-merged.predicted_iou, kind="stable")]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from edgesam_rt.imaging import masks as mask_ops
+from edgesam_rt.everything.suppress import suppress
 from edgesam_rt.types import F32, I64
 
 _MAX_BYTES = 64 << 20  # of logits that are held; what comes later is made again if it survives
@@ -70,7 +70,5 @@ class Kept:
         score, box = np.concatenate(self.score), np.concatenate(self.box)
         places = anchors[np.concatenate(self.prompt)]
         order = np.lexsort((*places.T, np.concatenate(self.answer), -score))
-        inclusive = box[order] - np.array([0, 0, 1, 1], np.float32)  # SAM's boxes end on a pixel
-        kept = mask_ops.nms(inclusive, score[order], iou_threshold)
-        best: I64 = order[kept]
+        best: I64 = order[suppress(box[order], score[order], iou_threshold)]
         return best

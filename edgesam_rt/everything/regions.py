@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgesam_rt.everything.edited import EditedMaskSet
-from edgesam_rt.imaging import masks as mask_ops
+from edgesam_rt.everything.suppress import suppress
 from edgesam_rt.imaging import rle
 from edgesam_rt.records import MaskSet
 from edgesam_rt.types import Bool
@@ -49,8 +49,7 @@ def clean(found: MaskSet, min_area: int, nms_thresh: float) -> MaskSet:
         unchanged.append(whole is mask)
         runs.append(before if whole is mask else rle.run_lengths(whole))
         boxes.append(rle.runs_to_box(runs[-1], found.image_hw))
-    inclusive = np.array(boxes, np.float32) - np.array([0, 0, 1, 1], np.float32)
-    kept = mask_ops.nms(inclusive, np.array(unchanged, np.float32), nms_thresh)
+    kept = suppress(np.array(boxes, np.float32), np.array(unchanged, np.float32), nms_thresh)
     edited = EditedMaskSet(
         found.low_res_logits,
         found.predicted_iou,

@@ -127,9 +127,13 @@ def _encoders(
         quantized = encoder_model(family, model, side, job.recipe, photos, progress)
         if quantized.facts:
             facts[f"side_{side}"] = quantized.facts
-        layouts = {**LAYOUTS, **family.layouts}
-        made.append(pack.write_engine(folder, quantized.graph, "encoder", side, layouts))
+        made.append(pack.write_engine(folder, quantized.graph, "encoder", side, layouts(family)))
     return made
+
+
+def layouts(family: Family) -> dict[str, str]:
+    """Of the tensors that every family has, and of its own."""
+    return {**LAYOUTS, **family.layouts}
 
 
 def decoders(
@@ -140,8 +144,7 @@ def decoders(
     for part, spec in family.decoder_graphs(model, side).items():
         progress(f"{part}: export")
         graph = to_onnx(spec)
-        layouts = {**LAYOUTS, **family.layouts}
-        made.append(pack.write_engine(folder, graph, part, None, layouts))
+        made.append(pack.write_engine(folder, graph, part, None, layouts(family)))
     return made
 
 

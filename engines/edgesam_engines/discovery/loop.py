@@ -241,10 +241,8 @@ def chosen(boxes: F32, scores: F32, photo: Stored, facts: BoxFacts) -> F32:
         boxes * np.float32(_UNIT),
         scores,
         (int(h * _UNIT), int(w * _UNIT)),
-        score_thresh=facts.score_thresh,
-        nms_thresh=facts.nms_thresh,
-        max_boxes=facts.max_boxes,
-        candidates=CANDIDATES,
+        facts,
+        CANDIDATES,
     )
     return np.asarray(kept / np.float32(_UNIT), np.float32)
 
