@@ -16,7 +16,7 @@ import msgspec
 
 from edgesam_rt.detector_manifest import KIND, DetectorManifest
 from edgesam_rt.errors import BundleError, ConfigError, unknown_name
-from edgesam_rt.manifest import SCHEMA, EngineFile, Manifest, Part
+from edgesam_rt.manifest import COVERED, SCHEMA, EngineFile, Manifest, Part
 
 MANIFEST = "manifest.json"
 DEFAULT = "pocketsam-int8"
@@ -58,6 +58,11 @@ class EngineFolder(Generic[M]):
     def has(self, part: Part, backend: str, side: int) -> bool:
         """Whether there is such an engine."""
         return any(e.part == part and e.side in (None, side) for e in self._of(backend))
+
+    def takes_squares(self, backend: str, side: int) -> bool:
+        """Whether a backend's engines want embeddings as whole squares, not cut to the picture."""
+        entries = (e for e in self._of(backend) if e.side in (None, side))
+        return any(spec.name == COVERED for entry in entries for spec in entry.inputs)
 
     def engine(self, part: Part, backend: str, side: int) -> EngineFile:
         """Return the engine file of a part.

@@ -4,6 +4,8 @@ A picture is seldom square, the encoder's input is. For 4:3 a quarter of every m
 16:9 it is 44 %. Where a decoder takes maps of any height and width, the rest of the work is done on
 the picture alone. A tensor's layout in the manifest says which axes are rows and columns, and at
 which stride: "c_y4_x4", "y8_x8_c", or "yx16_c" where both are one axis.
+
+Decoders with fixed shapes take whole squares instead, and are told what the picture covers of them.
 """
 
 from __future__ import annotations
@@ -15,10 +17,10 @@ import numpy as np
 
 from edgesam_rt.errors import BundleError
 from edgesam_rt.imaging.geometry import Fit
-from edgesam_rt.manifest import TensorSpec
-from edgesam_rt.types import AnyArray
+from edgesam_rt.manifest import COVERED, DecoderFacts, TensorSpec
+from edgesam_rt.types import F32, AnyArray
 
-_AXIS = re.compile(r"(y|x|yx)(\d+)")
+PICTURE_AXIS = re.compile(r"(y|x|yx)(\d+)")  # a word of a layout: rows, columns or both
 Cut = Callable[[Mapping[str, AnyArray], Fit], Mapping[str, AnyArray]]
 
 
@@ -51,11 +53,30 @@ def cut_for(outputs: Sequence[TensorSpec], multiple: int) -> Cut:
     return cut
 
 
+def for_squares(mask_input: F32, fit: Fit, facts: DecoderFacts) -> dict[str, AnyArray]:
+    """What a decoder that takes whole squares is given: earlier masks as squares, and COVERED.
+
+    Args:
+        mask_input: (N, 1, h, w), cut.
+        fit: of the picture.
+        facts: of the decoder.
+    """
+    cells = fit.side // facts.mask_stride
+    h, w = mask_input.shape[2:]
+    squares = np.zeros((len(mask_input), 1, cells, cells), np.float32)
+    squares[..., :h, :w] = mask_input
+    covered = fit.covered(facts.cut_multiple) if facts.cut_multiple else (fit.side, fit.side)
+    return {
+        "mask_input": squares,
+        COVERED: np.array(covered, np.float32) / np.float32(fit.side),
+    }
+
+
 def _axes(spec: TensorSpec, multiple: int) -> tuple[tuple[int, str, int], ...]:
     """(axis, kind, stride) of the axes of a layout that go over the picture, last first."""
     found = []
     for axis, word in enumerate(spec.layout.split("_")):
-        if match := _AXIS.fullmatch(word):
+        if match := PICTURE_AXIS.fullmatch(word):
             stride = int(match[2])
             if not stride or multiple % stride:
                 raise BundleError(

@@ -11,6 +11,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 SCHEMA = 1
+# An input of decoder parts that take embeddings as whole squares: (2,) float32, the share of the
+# square's rows and columns, from the top left, that the picture covers. Others take them cut.
+COVERED = "covered_hw"
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -138,6 +141,8 @@ class EverythingFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
             first score is not above it are not made.
         first_look_margin: nor are those whose first score is further below the best of the same
             point; 1 makes them all.
+        first_look_nms_thresh: nor those whose expected box overlaps that of a better-scored answer
+            more; 1 is none. For models whose `scorer` gives expected boxes.
         stability_score_thresh: masks less stable are dropped; 0 keeps all, and saves counting.
         stability_score_offset: see `imaging.masks.stability_scores`.
         box_nms_thresh: of two masks whose boxes overlap more, the worse is dropped.
@@ -154,6 +159,7 @@ class EverythingFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     pred_iou_thresh: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.88
     first_look_thresh: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.0
     first_look_margin: Share = 1.0
+    first_look_nms_thresh: Share = 1.0
     stability_score_thresh: Share = 0.95
     stability_score_offset: Annotated[float, msgspec.Meta(gt=0, le=100)] = 1.0
     box_nms_thresh: Share = 0.7

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,19 +11,21 @@ import numpy as np
 from edgesam_rt.backends import Backend, BackendOptions, open_engine
 from edgesam_rt.bundle import Bundle
 from edgesam_rt.clock import CLOCK, elapsed_ms
-from edgesam_rt.cutting import cut_for
+from edgesam_rt.cutting import Cut, cut_for, for_squares, no_cut
 from edgesam_rt.errors import ConfigError
 from edgesam_rt.imaging.geometry import Fit, to_encoder_input
-from edgesam_rt.manifest import DecoderFacts, Part
+from edgesam_rt.manifest import COVERED, DecoderFacts, Part
 from edgesam_rt.prompt_feeds import PromptBatch, from_prompts, low_res_hw
 from edgesam_rt.records import FOREGROUND, Embedding, MaskSet, Prompt, check_image
 from edgesam_rt.types import F32, I64, U8, AnyArray
 
-# Prompts per engine call: many share what is done once per call, and threads share them; few bound
-# memory (a made mask takes 1.5 MB of working set at side 512). Two threads score 1,024 points in
-# 111 ms by 32 and in 66 ms by 256; one does not mind.
-SCORE_CHUNK = 256
+# Prompts per engine call at most: many share what is done once per call; few bound memory (a made
+# mask takes 1.5 MB of working set at side 512). Two threads do better in calls side by side than
+# within one: 1,024 points are scored in 50 ms so, in 76 ms by both in each call, in 100 ms by one
+# thread alone; 128 masks are made in 30, 39 and 55 ms.
+SCORE_CHUNK = 128
 MASK_CHUNK = 16
+WORTH_A_CALL = 4  # prompts; fewer are not taken apart to keep another thread busy
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,10 @@ class Encoder:
         )
         self._input = next(iter(self._engine.inputs))
         entry = bundle.engine("encoder", options.backend, side)
-        self.cut = cut_for(entry.outputs, bundle.manifest.decoder.cut_multiple)
+        cut = cut_for(entry.outputs, bundle.manifest.decoder.cut_multiple)
+        whole = bundle.takes_squares(options.backend, side)
+        self.cut: Cut = no_cut if whole else cut
+        self._cut_later: Cut = cut if whole else no_cut
 
     def encode(self, pixels: U8) -> Embedding:
         """Encode a picture, (H, W, 3) uint8 RGB; all prompts about it are answered from the result.
@@ -69,6 +74,10 @@ class Encoder:
         tensors = self.cut(self._engine.run({self._input: feed}), fit)
         encode_ms = elapsed_ms(started)
         return Embedding(tensors, fit, self._label, self._engine.name, fit_ms, encode_ms)
+
+    def without_padding(self, embedding: Embedding) -> Embedding:
+        """An embedding as any backend's decoder sees it: to compare it with another backend's."""
+        return replace(embedding, tensors=self._cut_later(embedding.tensors, embedding.fit))
 
     def _feed(self, square: U8) -> AnyArray:
         rule = self._preprocess
@@ -90,6 +99,7 @@ class Scored(NamedTuple):
     predicted_iou: F32  # (N, M)
     tokens: F32 | None  # (N, M, D) where the bundle has a mask head
     logits: F32 | None  # (N, M, h, w) where the decoder makes masks at once
+    boxes: F32 | None = None  # (N, M, 4) xyxy that answers are expected to fill, in encoder sides
 
 
 class Made(NamedTuple):
@@ -110,9 +120,11 @@ class Decoder:
         self.facts: DecoderFacts = bundle.manifest.decoder
         name, how = options.backend, options.backend_options
         self._head: Backend | None = None
+        self._lanes = 1
+        part: Part = "decoder"
         if bundle.has("mask_head", name, side):
+            part, how, self._lanes = "scorer", replace(how, in_lanes=True), how.threads
             self._head = open_engine(bundle, "mask_head", name, side, how)
-        part: Part = "decoder" if self._head is None else "scorer"
         self._engine = open_engine(bundle, part, name, side, how)
 
     @property
@@ -122,20 +134,24 @@ class Decoder:
 
     def score(self, embedding: Embedding, batch: PromptBatch) -> Scored:
         """Score all M answers of every prompt of a batch."""
-        outputs = [self._score(embedding, chunk) for chunk in _chunks(batch, SCORE_CHUNK)]
-        if len(outputs) == 1:
-            return outputs[0]
+        outputs = self._engine.run_many(
+            [
+                self._feeds(self._engine, embedding, batch[at])
+                for at in shares(len(batch), SCORE_CHUNK, self._lanes)
+            ]
+        )
 
-        def joined(parts: Sequence[F32 | None]) -> F32 | None:
-            found = [p for p in parts if p is not None]
-            return _joined(found) if found else None
+        def joined(name: str) -> F32 | None:
+            if name not in self._engine.outputs:
+                return None
+            return _joined([out[name] for out in outputs])
 
-        iou = _joined([s.predicted_iou for s in outputs])
-        return Scored(iou, joined([s.tokens for s in outputs]), joined([s.logits for s in outputs]))
-
-    def _score(self, embedding: Embedding, batch: PromptBatch) -> Scored:
-        out = self._engine.run(_feeds(self._engine, embedding, batch))
-        return Scored(out["iou_predictions"], out.get("mask_tokens"), out.get("low_res_masks"))
+        return Scored(
+            _joined([out["iou_predictions"] for out in outputs]),
+            joined("mask_tokens"),
+            joined("low_res_masks"),
+            joined("expected_boxes"),
+        )
 
     def masks(
         self, embedding: Embedding, batch: PromptBatch, scored: Scored, rows: I64, answers: I64
@@ -155,11 +171,14 @@ class Decoder:
         assert self._head is not None
         assert scored.tokens is not None
         tokens, asked = scored.tokens[rows, answers], batch[rows]
-        made = [
-            self._head.run(_feeds(self._head, embedding, asked[at], mask_tokens=tokens[at]))
-            for at in _slices(len(rows), MASK_CHUNK)
-        ]
-        logits = _joined([out["low_res_masks"] for out in made])[:, 0]
+        made = self._head.run_many(
+            [
+                self._feeds(self._head, embedding, asked[at], mask_tokens=tokens[at])
+                for at in shares(len(rows), MASK_CHUNK, self._lanes)
+            ]
+        )
+        h, w = low_res_hw(embedding.fit, self.facts)
+        logits = _joined([out["low_res_masks"] for out in made])[:, 0, :h, :w]
         if "iou_predictions" not in self._head.outputs:
             return Made(logits, first)
         return Made(logits, _joined([out["iou_predictions"] for out in made])[:, 0])
@@ -219,6 +238,20 @@ class Decoder:
             np.stack([anchor(p) for p in prompts])[rows],
         )
 
+    def _feeds(
+        self, engine: Backend, embedding: Embedding, batch: PromptBatch, **more: AnyArray
+    ) -> dict[str, AnyArray]:
+        given = {
+            "point_coords": batch.point_coords,
+            "point_labels": batch.point_labels,
+            "mask_input": batch.mask_input,
+            "has_mask_input": batch.has_mask_input,
+            **more,
+        }
+        if COVERED in engine.inputs:
+            given |= for_squares(batch.mask_input, embedding.fit, self.facts)
+        return {n: given[n] if n in given else embedding.tensors[n] for n in engine.inputs}
+
     def nothing(self, embedding: Embedding) -> MaskSet:
         """An empty answer about a picture."""
         shape = (0, *low_res_hw(embedding.fit, self.facts))
@@ -258,22 +291,10 @@ def _joined(parts: Sequence[F32]) -> F32:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _slices(n: int, size: int) -> Iterator[slice]:
+def shares(n: int, most: int, lanes: int) -> Iterator[slice]:
+    """Slices of n things, nearly the same length: at most `most`, and some for every lane."""
+    runs = -(-n // most)
+    if n >= lanes * WORTH_A_CALL:
+        runs = -(-runs // lanes) * lanes
+    size = max(1, -(-n // max(1, runs)))
     return (slice(at, at + size) for at in range(0, n, size))
-
-
-def _chunks(batch: PromptBatch, size: int) -> Iterator[PromptBatch]:
-    return (batch[at] for at in _slices(len(batch), size))
-
-
-def _feeds(
-    engine: Backend, embedding: Embedding, batch: PromptBatch, **more: AnyArray
-) -> dict[str, AnyArray]:
-    given = {
-        "point_coords": batch.point_coords,
-        "point_labels": batch.point_labels,
-        "mask_input": batch.mask_input,
-        "has_mask_input": batch.has_mask_input,
-        **more,
-    }
-    return {n: given[n] if n in given else embedding.tensors[n] for n in engine.inputs}

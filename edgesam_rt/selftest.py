@@ -74,7 +74,8 @@ def answer(encoder: Encoder, decoder: Decoder, point: tuple[float, float]) -> An
     """Run the test's two pictures and its prompt, which is about the first."""
     first, second = (encoder.encode(p) for p in pictures())
     found = decoder.predict(first, [Prompt.point(*point)])
-    return Answer(found.masks[0], embedding_distance(first, second), sketch(first))
+    inner = encoder.without_padding(first), encoder.without_padding(second)
+    return Answer(found.masks[0], embedding_distance(*inner), sketch(inner[0]))
 
 
 def run(bundle: Bundle, encoder: Encoder, decoder: Decoder) -> None:

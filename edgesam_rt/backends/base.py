@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
+from edgesam_rt.bundle import Bundle, DetectorBundle
 from edgesam_rt.errors import BackendError, ShapeError
-from edgesam_rt.manifest import TensorSpec
+from edgesam_rt.manifest import EngineFile, TensorSpec
 from edgesam_rt.types import AnyArray
 
 Feeds = Mapping[str, AnyArray]
@@ -20,11 +21,14 @@ class BackendOptions:
     """How to run an engine.
 
     Attributes:
-        threads: of one run, at least 1.
+        threads: to use, at least 1.
+        in_lanes: many small runs come at once (`run_many`): a backend that can lets each thread
+            take runs of its own, instead of all sharing one.
         spin: whether idle threads spin for work: quicker by a little, at the price of heat.
     """
 
     threads: int = 1
+    in_lanes: bool = False
     spin: bool = False
 
 
@@ -42,6 +46,19 @@ class Backend(ABC):
         self.outputs: Mapping[str, TensorSpec] = {spec.name: spec for spec in outputs}
         self._closed = False
 
+    @classmethod
+    def of_bundle(
+        cls, bundle: Bundle | DetectorBundle, entry: EngineFile, options: BackendOptions
+    ) -> Backend:
+        """Open an engine of a bundle; a backend that runs another file made from it says which.
+
+        Raises:
+            BundleError: the file is not what the manifest says.
+            BackendMissing, EngineLoadError: it cannot be run here.
+        """
+        path = bundle.path(entry)
+        return cls(path, entry.inputs, entry.outputs, options)  # type: ignore[call-arg,arg-type]
+
     @final
     def run(self, feeds: Feeds) -> Outputs:
         """Run the engine once.
@@ -56,10 +73,19 @@ class Backend(ABC):
             ShapeError: a feed is missing, unknown, or of another shape or dtype.
             BackendError: the engine failed or was closed.
         """
+        return self.run_many([feeds])[0]
+
+    @final
+    def run_many(self, feeds: Sequence[Feeds]) -> list[Outputs]:
+        """Run the engine for each of several feeds; a backend may work on some at once.
+
+        Args, returns and raises: as `run`, for each of them in their order.
+        """
         if self._closed:
             raise BackendError(f"{self.name}: the engine was closed.")
-        self._check(feeds)
-        return self._run(feeds)
+        for each in feeds:
+            self._check(each)
+        return self._run_many(feeds)
 
     @final
     def close(self) -> None:
@@ -86,6 +112,10 @@ class Backend(ABC):
                     f"{self.name}, input {name!r}: expected {_show(lengths)} {spec.dtype}, got "
                     f"{_show(array.shape)} {array.dtype} (layout {spec.layout or 'not stated'})."
                 )
+
+    def _run_many(self, feeds: Sequence[Feeds]) -> list[Outputs]:
+        """One after another; a backend whose runs may overlap does better."""
+        return [self._run(each) for each in feeds]
 
     @abstractmethod
     def _run(self, feeds: Feeds) -> Outputs: ...

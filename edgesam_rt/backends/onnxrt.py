@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ class OnnxRuntime(Backend):
                 f"onnxruntime {ort.__version__}: cannot load {path}: {error}"
             ) from error
         self._session: Any = session
+        side_by_side = options.in_lanes and options.threads > 1
+        self._lanes = ThreadPoolExecutor(options.threads, "lane") if side_by_side else None
         self._names = [spec.name for spec in outputs]
         found = {i.name for i in session.get_inputs()}, {o.name for o in session.get_outputs()}
         if found != (set(self.inputs), set(self.outputs)):
@@ -56,13 +59,21 @@ class OnnxRuntime(Backend):
             raise BackendError(f"onnxruntime: the engine failed: {error}") from error
         return dict(zip(self._names, values, strict=True))
 
+    def _run_many(self, feeds: Sequence[Feeds]) -> list[Outputs]:
+        if self._lanes is None or len(feeds) == 1:
+            return super()._run_many(feeds)
+        return list(self._lanes.map(self._run, feeds))
+
     def _close(self) -> None:
+        if self._lanes is not None:
+            self._lanes.shutdown()
         self._session = None
 
 
 def _session_options(options: BackendOptions) -> ort.SessionOptions:
     chosen = ort.SessionOptions()
-    chosen.intra_op_num_threads = options.threads
+    # With one thread a run stays in the thread that calls it: a lane's.
+    chosen.intra_op_num_threads = 1 if options.in_lanes else options.threads
     chosen.inter_op_num_threads = 1
     chosen.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     chosen.log_severity_level = _ERRORS_ONLY

@@ -9,21 +9,43 @@ in the suppression are never brought to picture size.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
 from edgesam_rt.everything.kept import Kept
 from edgesam_rt.everything.pace import Pace
+from edgesam_rt.imaging import masks as mask_ops
 from edgesam_rt.imaging.upscaled import Upscaled
 from edgesam_rt.manifest import EverythingFacts
-from edgesam_rt.prompt_feeds import PromptBatch, low_res_hw
+from edgesam_rt.prompt_feeds import PromptBatch, from_boxes, from_points, low_res_hw
 from edgesam_rt.records import Embedding, MaskSet
 from edgesam_rt.segmenter import MASK_CHUNK, Decoder, Made, Scored
 from edgesam_rt.types import F32, I64, Bool
 
 MASKS_AT_ONCE = 4 * MASK_CHUNK  # between two looks at the clock, and held while they are filtered
+BOXES_AT_ONCE = 2 * MASK_CHUNK  # between two looks at the clock: all of them are made
 Choose = Callable[[Scored], tuple[I64, I64]]
 KeepBox = Callable[[F32], Bool]
+
+
+class Asked(NamedTuple):
+    """Prompts that were asked together.
+
+    Attributes:
+        batch, scored: the prompts and their scores.
+        first: which of all prompts is the first of these.
+        anchors: (N, 2) a point of each, px.
+        weights: (N,) what predicted IoUs are multiplied with for the rank.
+        once: whether answers that are expected to fill the same box are made once.
+    """
+
+    batch: PromptBatch
+    scored: Scored
+    first: int
+    anchors: F32
+    weights: F32
+    once: bool
 
 
 class Search:
@@ -48,13 +70,30 @@ class Search:
         self.decoder, self.embedding, self.facts, self.pace = decoder, embedding, facts, pace
         self._keep_box = keep_box
         self._kept = Kept()
-        self._asked: list[tuple[PromptBatch, Scored]] = []  # in parts, in the order of asking
-        self._anchors = [np.zeros((0, 2), np.float32)]
-        self._weights = [np.zeros(0, np.float32)]
+        self._asked: list[Asked] = []
+        self._expected = np.zeros((0, 4), np.float32)  # boxes of answers that were made,
+        self._first = np.zeros(0, np.float32)  # and their first scores
         self._planned = self._left = 0
         self._seen: Bool = np.zeros(low_res_hw(embedding.fit, decoder.facts), np.bool_)
 
-    def points_answers(self, scored: Scored) -> tuple[I64, I64]:
+    def ask_points(self, points: F32) -> None:
+        """Ask with single points (N, 2) px, in their order until time is up."""
+        batch = from_points(points, self.embedding.fit, self.decoder.facts)
+        ones = np.ones(len(batch), np.float32)
+        self._ask(batch, points, ones, self._promising, once=True)
+
+    def ask_boxes(self, boxes_xyxy: F32, weights: F32) -> None:
+        """Ask with boxes (N, 4) px, in their order until time is up; all are made.
+
+        Args:
+            boxes_xyxy: right and bottom exclusive.
+            weights: (N,) what predicted IoUs are multiplied with for the rank.
+        """
+        batch = from_boxes(boxes_xyxy, self.embedding.fit, self.decoder.facts)
+        middle = np.asarray(boxes_xyxy.reshape(-1, 2, 2).mean(1), np.float32)
+        self._ask(batch, middle, weights, self._clear, once=False)
+
+    def _promising(self, scored: Scored) -> tuple[I64, I64]:
         """Answers to single points that are worth making: (K,) rows and (K,) answers."""
         columns = np.array(self.decoder.facts.ambiguous_answers, np.int64)
         least = self.facts.first_look_thresh
@@ -65,45 +104,40 @@ class Search:
         rows, picked = np.nonzero((scores > least) & near)
         return rows, columns[picked]
 
-    def clear_answers(self, scored: Scored) -> tuple[I64, I64]:
+    def _clear(self, scored: Scored) -> tuple[I64, I64]:
         """The one answer to every prompt that is not ambiguous."""
         n = len(scored.predicted_iou)
         return np.arange(n), np.full(n, self.decoder.facts.clear_answer)
 
-    def ask(
-        self, batch: PromptBatch, anchors: F32, choose: Choose, weights: F32 | None = None
+    def _ask(
+        self, batch: PromptBatch, anchors: F32, weights: F32, choose: Choose, *, once: bool
     ) -> None:
-        """Ask prompts, in their order until time is up.
-
-        Args:
-            batch: N prompts.
-            anchors: (N, 2) a point of each, px.
-            choose: which answers to make.
-            weights: (N,) what predicted IoUs are multiplied with for the rank; None is 1.
-        """
+        """Ask prompts, in parts where there is a clock to look at; see `Asked`."""
         self._planned += len(batch)
-        size, late = self.facts.points_per_batch, []
+        size, late = self.facts.points_per_batch if once else BOXES_AT_ONCE, []
         if self.pace.deadline_ns is None and self.decoder.scores_first:
             size = max(1, len(batch))  # nothing to look up for in between, and scores are small
         for at in range(0, len(batch), size):
-            part = batch[at : at + size]
+            some = slice(at, at + size)
+            part = batch[some]
             if self._asked and not self.pace.allows("score", len(part)):
                 self._left += len(batch) - at
                 break
             with self.pace.spending("score", len(part)):
                 scored = self.decoder.score(self.embedding, part)
             rows, answers = choose(scored)
-            where = anchors[at : at + size]
-            self._anchors.append(where)
-            self._weights.append(
-                np.ones(len(part), np.float32) if weights is None else weights[at : at + size]
-            )
-            self._asked.append((part, scored._replace(logits=None)))
-            now = self._fresh(where[rows])
-            self._make(len(self._asked) - 1, scored, rows[now], answers[now])
+            held = scored._replace(logits=None)
+            asked = Asked(part, held, self._end(), anchors[some], weights[some], once)
+            self._asked.append(asked)
+            now = self._fresh(asked.anchors[rows])
+            self._make(asked, scored, rows[now], answers[now])
             if not now.all():
-                late.append((len(self._asked) - 1, rows[~now], answers[~now]))
+                late.append((asked, rows[~now], answers[~now]))
         self._make_late(late)
+
+    def _end(self) -> int:
+        """How many prompts were asked."""
+        return self._asked[-1].first + len(self._asked[-1].batch) if self._asked else 0
 
     def covers(self, points: F32, high: float) -> Bool:
         """(N,) whether the logit of a mask that passed so far is above `high` at points (N, 2)."""
@@ -113,7 +147,7 @@ class Search:
 
     def finish(self) -> MaskSet:
         """The best of all masks that do not overlap too much, best first."""
-        anchors = np.concatenate(self._anchors)
+        anchors = np.concatenate([np.zeros((0, 2), np.float32), *(a.anchors for a in self._asked)])
         picked = self._kept.best_apart(self.facts.box_nms_thresh, anchors)
         if not len(picked):
             iou, prompt = np.zeros(0, np.float32), np.zeros(0, np.int64)
@@ -139,30 +173,54 @@ class Search:
         x, y = (cells[:, i].astype(np.int64).clip(0, n - 1) for i, n in ((0, w), (1, h)))
         return np.asarray(~self._seen[y, x])
 
-    def _make_late(self, late: list[tuple[int, I64, I64]]) -> None:
-        """Make what lies in masks that were found already, the best-scored batches first."""
+    def _make_late(self, late: list[tuple[Asked, I64, I64]]) -> None:
+        """Make what lies in masks that were found already, the best-scored parts first."""
 
-        def best(entry: tuple[int, I64, I64]) -> float:
-            part, rows, answers = entry
-            return -float(self._asked[part][1].predicted_iou[rows, answers].max())
+        def best(entry: tuple[Asked, I64, I64]) -> float:
+            asked, rows, answers = entry
+            return -float(asked.scored.predicted_iou[rows, answers].max())
 
-        for part, rows, answers in sorted(late, key=best):
-            self._make(part, self._asked[part][1], rows, answers)
+        for asked, rows, answers in sorted(late, key=best):
+            self._make(asked, asked.scored, rows, answers)
 
-    def _make(self, part: int, scored: Scored, rows: I64, answers: I64) -> None:
-        """Make masks of one batch, best-scored first, and keep those that pass."""
-        order = np.argsort(-scored.predicted_iou[rows, answers], kind="stable")
-        for at in range(0, len(rows), MASKS_AT_ONCE):
+    def _make(self, asked: Asked, scored: Scored, rows: I64, answers: I64) -> None:
+        """Make masks of one part, best-scored first, and keep those that pass."""
+        first = scored.predicted_iou[rows, answers]
+        order = np.lexsort((*asked.anchors[rows].T, answers, -first))
+        boxes = None
+        if asked.once and scored.boxes is not None:
+            boxes = scored.boxes[rows, answers]
+            order = order[self._not_expected(boxes[order], first[order])]
+        for at in range(0, len(order), MASKS_AT_ONCE):
             now = order[at : at + MASKS_AT_ONCE]
             if not self.pace.allows("make", len(now)):
                 self._left += len(np.unique(rows[order[at:]]))
                 return
             with self.pace.spending("make", len(now)):
-                batch = self._asked[part][0]
-                made = self.decoder.masks(self.embedding, batch, scored, rows[now], answers[now])
-                self._filter(part, made, rows[now], answers[now])
+                made = self.decoder.masks(
+                    self.embedding, asked.batch, scored, rows[now], answers[now]
+                )
+                self._filter(asked, made, rows[now], answers[now])
+            if boxes is not None:
+                self._expected = np.concatenate([self._expected, boxes[now]])
+                self._first = np.concatenate([self._first, first[now]])
 
-    def _filter(self, part: int, made: Made, rows: I64, answers: I64) -> None:
+    def _not_expected(self, boxes: F32, scores: F32) -> I64:
+        """Which of the answers, best first, are expected to fill no box of a better one.
+
+        Args:
+            boxes: (K, 4) that they are expected to fill.
+            scores: (K,) their first scores, falling.
+        """
+        most = self.facts.first_look_nms_thresh
+        if most >= 1:
+            return np.arange(len(boxes))
+        better = self._first >= scores[:, None]
+        taken = (better & (mask_ops.box_iou(boxes, self._expected) > most)).any(1)
+        rows = np.flatnonzero(~taken)
+        return rows[mask_ops.nms(boxes[rows], -np.arange(len(rows)), most)]
+
+    def _filter(self, asked: Asked, made: Made, rows: I64, answers: I64) -> None:
         cut, facts = self.decoder.facts.mask_threshold, self.facts
         good = np.flatnonzero(made.predicted_iou > facts.pred_iou_thresh)
         upscaled = Upscaled(made.logits[good], self.embedding.fit)
@@ -175,9 +233,8 @@ class Search:
             passes &= self._keep_box(boxes)
         good, boxes = good[passes], boxes[passes]
         logits, iou = made.logits[good], made.predicted_iou[good]
-        first = sum(len(batch) for batch, _ in self._asked[:part])
-        score = iou * self._weights[part + 1][rows[good]]
-        self._kept.add(first + rows[good], answers[good], score, iou, boxes, logits)
+        score = iou * asked.weights[rows[good]]
+        self._kept.add(asked.first + rows[good], answers[good], score, iou, boxes, logits)
         if self.pace.deadline_ns is not None:
             self._seen |= np.asarray((logits > cut).any(0))
 
@@ -189,12 +246,11 @@ class Search:
             prompt, answer = (
                 np.concatenate(v)[picked[again]] for v in (self._kept.prompt, self._kept.answer)
             )
-            ends = np.cumsum([len(batch) for batch, _ in self._asked])
-            part = np.searchsorted(ends, prompt, "right")
+            part = np.searchsorted([asked.first for asked in self._asked], prompt, "right") - 1
             for one in np.unique(part).tolist():
                 own = np.flatnonzero(part == one)
-                batch, scored = self._asked[one]
-                rows = prompt[own] - (ends[one] - len(batch))
+                batch, scored = self._asked[one].batch, self._asked[one].scored
+                rows = prompt[own] - self._asked[one].first
                 if scored.tokens is None:
                     scored = self.decoder.score(self.embedding, batch)
                 made = self.decoder.masks(self.embedding, batch, scored, rows, answer[own])

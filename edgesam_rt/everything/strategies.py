@@ -17,10 +17,9 @@ from edgesam_rt.everything.grid import Crop
 from edgesam_rt.everything.pace import Pace
 from edgesam_rt.everything.search import KeepBox, Search
 from edgesam_rt.manifest import EverythingFacts
-from edgesam_rt.prompt_feeds import from_boxes, from_points
 from edgesam_rt.records import Embedding, MaskSet
 from edgesam_rt.segmenter import Decoder
-from edgesam_rt.types import F32, U8
+from edgesam_rt.types import U8
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +78,7 @@ def grid_strategy(request: Request) -> MaskSet:
 def _ask_grid(request: Request, per_side: int, keep_box: KeepBox | None) -> MaskSet:
     search = request.search(keep_box)
     points = grid.points(per_side, request.embedding.image_hw)
-    _ask_points(search, points[grid.coarse_to_fine(per_side)])
+    search.ask_points(points[grid.coarse_to_fine(per_side)])
     return search.finish()
 
 
@@ -88,15 +87,10 @@ def hierarchical_strategy(request: Request) -> MaskSet:
     facts, hw = request.facts, request.embedding.image_hw
     search = request.search()
     coarse = grid.points(max(1, facts.points_per_side // lattice.COARSER), hw)
-    _ask_points(search, coarse)
+    search.ask_points(coarse)
     fine = lattice.fine_points(coarse, facts.points_per_side, hw)
-    _ask_points(search, fine[~search.covers(fine, facts.high_score_thresh)])
+    search.ask_points(fine[~search.covers(fine, facts.high_score_thresh)])
     return search.finish()
-
-
-def _ask_points(search: Search, points: F32) -> None:
-    batch = from_points(points, search.embedding.fit, search.decoder.facts)
-    search.ask(batch, points, search.points_answers)
 
 
 def objects_strategy(request: Request) -> MaskSet:
@@ -112,9 +106,7 @@ def objects_strategy(request: Request) -> MaskSet:
     boxes = request.find(request.pixels, request.embedding)
     facts = with_facts(request.facts, pred_iou_thresh=0.0, stability_score_thresh=0.0)
     search = replace(request, facts=facts).search()
-    batch = from_boxes(boxes.xyxy, request.embedding.fit, request.decoder.facts)
-    middle = np.asarray(boxes.xyxy.reshape(-1, 2, 2).mean(1), np.float32)
-    search.ask(batch, middle, search.clear_answers, boxes.score)
+    search.ask_boxes(boxes.xyxy, boxes.score)
     return search.finish()
 
 

@@ -12,7 +12,7 @@ from edgesam_rt.imaging.geometry import Fit
 from edgesam_rt.types import F32, F64, I64, AnyArray, Bool
 
 _MAX_FLOAT_PIXELS = 4_000_000  # larger pictures are made in bands: 16 MB of logits at once, no more
-_NMS_ROWS = 256  # boxes compared with all others at once: 2 MB per 1,000 others
+_NMS_ROWS = 64  # boxes compared with all that are left at once: 0.5 MB per 1,000 of them
 
 
 def to_image(logits: F32, fit: Fit, threshold: float) -> Bool:
@@ -170,13 +170,16 @@ def nms(boxes_xyxy: AnyArray, scores: AnyArray, iou_threshold: float) -> I64:
     Returns:
         Indices of the boxes kept, by falling score.
     """
-    order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
-    boxes = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)[order]
-    alive = np.ones(len(order), np.bool_)
-    for start in range(0, len(order), _NMS_ROWS):
-        rivals = boxes[start : start + _NMS_ROWS]
-        apart = box_iou(rivals, boxes[start:]) <= iou_threshold
+    left = np.argsort(-np.asarray(scores, np.float64), kind="stable")
+    boxes = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
+    kept = [left[:0]]
+    while len(left):
+        rivals = left[:_NMS_ROWS]
+        apart = box_iou(boxes[rivals], boxes[left]) <= iou_threshold
+        alive = np.ones(len(left), np.bool_)
         for i in range(len(rivals)):
-            if alive[start + i]:
-                alive[start + i + 1 :] &= apart[i, i + 1 :]
-    return order[alive]
+            if alive[i]:
+                alive[i + 1 :] &= apart[i, i + 1 :]
+        kept.append(rivals[alive[: len(rivals)]])
+        left = left[_NMS_ROWS:][alive[_NMS_ROWS:]]
+    return np.concatenate(kept)

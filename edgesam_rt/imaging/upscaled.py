@@ -10,6 +10,7 @@ have to be interpolated. What comes out is what resizing the logits and cutting 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -91,16 +92,15 @@ class Upscaled:
         """(K, 4) left, top, right, bottom px of what is above a cut, exclusive; zeros if empty."""
         inside, edge = self._quads(cut)
         inside &= (self._rows.held[:, None] > 0) & (self._columns.held > 0)
-        h, w = self.image_hw
-        low = np.stack(
-            [_first_of(inside, 1, self._columns, w), _first_of(inside, 2, self._rows, h)]
-        )
-        high = np.stack([_end_of(inside, 1, self._columns), _end_of(inside, 2, self._rows)])
-        for part in self._parts(self._beyond(edge, low, high)):
+        lines = np.asarray(inside.any(1)), np.asarray(inside.any(2))
+        axes = self._columns, self._rows
+        low = np.stack([_first_of(*pair) for pair in zip(lines, axes, strict=True)])
+        high = np.stack([_end_of(*pair) for pair in zip(lines, axes, strict=True)])
+        for part in self._parts(edge & self._beyond(low, high)):
             above = self._interpolated(part) > cut
             some = above.any((1, 2))
             mask, row, column = (index[some] for index in part)
-            for axis, (quads, spans) in enumerate(((column, self._columns), (row, self._rows))):
+            for axis, (quads, spans) in enumerate(zip((column, row), axes, strict=True)):
                 line: Bool = np.asarray(above[some].any(1 + axis))
                 start = spans.first[quads] + line.argmax(1)
                 end = spans.first[quads] + line.shape[1] - line[:, ::-1].argmax(1)
@@ -125,39 +125,34 @@ class Upscaled:
         bottom = below + (v[:, row + 1, column + 1] - below) * fx
         return np.asarray(top + (bottom - top) * fy, np.float32)
 
-    def _quads(self, cut: float) -> tuple[Bool, tuple[I64, I64, I64]]:
-        """(K, h, w) quads inside, and (mask, row, column) of those that the cut goes through."""
+    def _quads(self, cut: float) -> tuple[Bool, Bool]:
+        """(K, h, w) quads inside, and those that the cut goes through."""
         above = self._corners > cut
         both = above[:, 1:] & above[:, :-1]
         either = above[:, 1:] | above[:, :-1]
         inside = both[..., 1:] & both[..., :-1]
-        edge = (either[..., 1:] | either[..., :-1]) & ~inside
-        mask, row, column = np.nonzero(edge)
-        return inside, (mask, row, column)
+        return inside, (either[..., 1:] | either[..., :-1]) & ~inside
 
-    def _beyond(self, edge: tuple[I64, I64, I64], low: I64, high: I64) -> tuple[I64, I64, I64]:
-        """Those of the quads at the outline that are not within a box: only they can widen it.
+    def _beyond(self, low: I64, high: I64) -> Bool:
+        """(K, h, w) quads that are not within a box: only they can widen it.
 
         `low` and `high` are (2, K): first x and y of each mask's box, and the ends behind the last.
         """
-        mask, row, column = edge
-        keep = np.zeros(len(mask), np.bool_)
-        for axis, (at, spans) in enumerate(((column, self._columns), (row, self._rows))):
-            keep |= (spans.first[at] < low[axis, mask]) | (spans.first[at + 1] > high[axis, mask])
-        return mask[keep], row[keep], column[keep]
+        columns, rows = (
+            (spans.first[:-1] < low[axis][:, None]) | (spans.first[1:] > high[axis][:, None])
+            for axis, spans in enumerate((self._columns, self._rows))
+        )
+        return np.asarray(rows[:, :, None] | columns[:, None])
 
-    def _parts(self, edge: tuple[I64, I64, I64]) -> list[tuple[I64, I64, I64]]:
-        """Quads in portions that fit into memory; without those that hold no pixel."""
-        mask, row, column = edge
-        held = (self._rows.held[row] > 0) & (self._columns.held[column] > 0)
-        if not held.all():
-            mask, row, column = mask[held], row[held], column[held]
+    def _parts(self, edge: Bool) -> Iterator[tuple[I64, I64, I64]]:
+        """(mask, row, column) of quads, in portions that fit into memory; empty ones left out."""
+        held = (self._rows.held[:, None] > 0) & (self._columns.held > 0)
+        at = np.flatnonzero(edge & held)
         each = self._rows.weight.shape[1] * self._columns.weight.shape[1]
         size = max(1, _AT_ONCE // each)
-        return [
-            (mask[at : at + size], row[at : at + size], column[at : at + size])
-            for at in range(0, len(mask), size)
-        ]
+        for start in range(0, len(at), size):
+            mask, row, column = np.unravel_index(at[start : start + size], edge.shape)
+            yield mask, row, column
 
     def _interpolated(self, part: tuple[I64, I64, I64]) -> F32:
         """(Q, Py, Px) logits of the pixels of quads; NaN where a quad has fewer."""
@@ -172,14 +167,13 @@ class Upscaled:
         return np.asarray(top[:, None] + (bottom - top)[:, None] * fy[..., None], np.float32)
 
 
-def _first_of(inside: Bool, axis: int, spans: _Axis, nothing: int) -> I64:
-    """(K,) first pixel of the quads inside, after all along `axis` are taken together."""
-    line: Bool = np.asarray(inside.any(axis))
+def _first_of(line: Bool, spans: _Axis) -> I64:
+    """(K,) first pixel of the quads in lines (K, n); behind all where there is none."""
+    nothing = spans.first[-1]
     return np.asarray(np.where(line.any(1), spans.first[line.argmax(1)], nothing), np.int64)
 
 
-def _end_of(inside: Bool, axis: int, spans: _Axis) -> I64:
-    """(K,) pixel behind the last of them."""
-    line: Bool = np.asarray(inside.any(axis))
+def _end_of(line: Bool, spans: _Axis) -> I64:
+    """(K,) pixel behind the last of them; 0 where there is none."""
     last = line.shape[1] - line[:, ::-1].argmax(1)
     return np.asarray(np.where(line.any(1), spans.first[last], 0), np.int64)

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from torch import nn
 
-from edgesam_engines import calibrate, graph_edits, pack, verify
+from edgesam_engines import calibrate, graph_edits, pack, tensorrt_graphs, verify
 from edgesam_engines.discovery import attach as discovery
 from edgesam_engines.encoders import float_encoder
 from edgesam_engines.export import to_onnx
@@ -23,7 +23,7 @@ from edgesam_engines.ptq import apply as ptq
 from edgesam_engines.recipe import Recipe
 from edgesam_rt import bundle as bundles
 from edgesam_rt.errors import ConfigError
-from edgesam_rt.manifest import SCHEMA, EngineFile, Manifest, SelfTest
+from edgesam_rt.manifest import COVERED, SCHEMA, EngineFile, Manifest, SelfTest
 
 LAYOUTS = {
     graph_edits.PIXELS: "nhwc",
@@ -33,6 +33,7 @@ LAYOUTS = {
     "has_mask_input": "n_1",
     "low_res_masks": "n_m_h_w",
     "iou_predictions": "n_m",
+    COVERED: "hw",
 }
 log = logging.getLogger(__name__)
 Progress = Callable[[str], None]
@@ -63,7 +64,10 @@ def run(job: Job, progress: Progress) -> bundles.Bundle:
     with pack.new_bundle(job.out, replace=job.replace) as folder:
         quantization: dict[str, Any] = {}
         engines = list(_encoders(job, family, model, folder, quantization, progress))
-        engines += decoders(family, model, job.recipe.sides[0], folder, progress)
+        decoder = decoders(family, model, job.recipe.sides[0], folder, progress)
+        engines += decoder
+        if job.recipe.tensorrt:
+            engines += [tensorrt_graphs.same_file(entry) for entry in decoder]
         if job.discovery is not None:
             progress(f"discovery: export {job.discovery.name}")
             engines.append(discovery.write(job.discovery, folder))
@@ -127,7 +131,13 @@ def _encoders(
         quantized = encoder_model(family, model, side, job.recipe, photos, progress)
         if quantized.facts:
             facts[f"side_{side}"] = quantized.facts
-        made.append(pack.write_engine(folder, quantized.graph, "encoder", side, layouts(family)))
+        entry = pack.write_engine(folder, quantized.graph, "encoder", side, layouts(family))
+        made.append(entry)
+        if job.recipe.tensorrt:
+            progress(f"encoder {side}: for TensorRT")
+            made.append(
+                tensorrt_graphs.write_encoder(folder, quantized, entry, family.preprocess, progress)
+            )
     return made
 
 
@@ -144,6 +154,7 @@ def decoders(
     for part, spec in family.decoder_graphs(model, side).items():
         progress(f"{part}: export")
         graph = to_onnx(spec)
+        graph_edits.square_by_multiplying(graph)
         made.append(pack.write_engine(folder, graph, part, None, layouts(family)))
     return made
 

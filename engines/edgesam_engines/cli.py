@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from edgesam_engines import ptq_commands
+from edgesam_engines import board_plans, ptq_commands
 from edgesam_engines.command_parts import Steps, factory, say
 from edgesam_rt import bundle as bundles
 from edgesam_rt.cli.exits import run_command
@@ -19,6 +19,13 @@ DESCRIPTION = "Make, check and look at engine bundles: what crosses from a works
 
 
 def _build(args: argparse.Namespace) -> int:
+    if args.board is not None:
+        return board_plans.build(args)
+    if args.recipe is None:
+        raise ConfigError(
+            "build: name a recipe to make a bundle, or --board NAME to make what this board needs "
+            "of a finished one."
+        )
     if factory("detectors.recipe").is_detector(args.recipe):
         return _build_detector(args)
     build, recipe = factory("build"), factory("recipe")
@@ -71,6 +78,19 @@ def _verify(args: argparse.Namespace) -> int:
     report = verify.against_float(found.folder, family, family.load(checkpoint), photos)
     sys.stdout.write(json.dumps(report, indent=2) + "\n")
     verify.require(report, recipe.acceptance)
+    return 0
+
+
+def _add_litert(args: argparse.Namespace) -> int:
+    add = factory("litert.add", extra="engines-litert")
+    verify, recipes, families = (factory(n) for n in ("verify", "recipe", "families.table"))
+    found = bundles.find(args.bundle)
+    recipe, folder = recipes.load(args.recipe or found.manifest.name)
+    family = families.open_family(found.manifest.family)
+    checkpoint = args.checkpoint or (folder / recipe.checkpoint).resolve()
+    photos = verify.photos_for(args.photos, recipe)
+    made = add.run(found, family, family.load(checkpoint), photos, Steps())
+    _print_bundle(made, as_json=args.json)
     return 0
 
 
@@ -136,8 +156,16 @@ def parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
-    p = verb("build", _build, "Make a bundle from a recipe and a checkpoint.")
-    p.add_argument("recipe", help="a recipe's name or TOML file, such as pocketsam-int8")
+    p = verb(
+        "build",
+        _build,
+        "Make a bundle from a recipe and a checkpoint; or, on a board, what it needs of a bundle.",
+    )
+    p.add_argument("recipe", nargs="?", help="a recipe's name or TOML file: pocketsam-int8")
+    p.add_argument("--board", metavar="NAME", help="prepare a bundle on this board, or auto")
+    p.add_argument("--bundle", help="with --board: name or folder; default: the board's")
+    p.add_argument("--rebuild", action="store_true", help="with --board: also what is there")
+    p.add_argument("--check", action="store_true", help="with --board: say what there is")
     p.add_argument("--checkpoint", type=Path, help="weights; default: the recipe's")
     p.add_argument("--calibration", type=Path, metavar="DIR", help="photos for INT8 ranges")
     p.add_argument(
@@ -149,13 +177,20 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--out", type=Path, metavar="BUNDLE", help="folder; default: the recipe's name")
     p.add_argument("--replace", action="store_true", help="replace an existing bundle")
-    p.add_argument("--json", action="store_true", help="print the manifest")
+    p.add_argument("--json", action="store_true", help="print the manifest, or the report")
 
     p = verb("verify", _verify, "Compare a bundle's engines with the float model.")
     p.add_argument("bundle", help="name or folder")
     p.add_argument("--checkpoint", type=Path, help="weights; default: the recipe's")
     p.add_argument("--recipe", help="default: the one of the bundle's name")
     p.add_argument("--photos", type=Path, metavar="DIR", help="default: two built-in pictures")
+
+    p = verb("add-litert", _add_litert, "Add LiteRT engines (.tflite) to a bundle of ONNX ones.")
+    p.add_argument("bundle", help="name or folder; those it has are replaced")
+    p.add_argument("--photos", type=Path, metavar="DIR", required=True, help="to compare both on")
+    p.add_argument("--checkpoint", type=Path, help="weights; default: the recipe's")
+    p.add_argument("--recipe", help="default: the one of the bundle's name")
+    p.add_argument("--json", action="store_true", help="print the manifest")
 
     p = verb("list", _list, "List the bundles on the search path (EDGESAM_BUNDLES adds folders).")
     p.add_argument("--json", action="store_true")

@@ -10,8 +10,8 @@ from typing import Any
 from edgesam_rt.errors import BackendMissing
 
 
-def factory(name: str) -> Any:
-    """Import a part of the factory that needs torch and onnx.
+def factory(name: str, extra: str = "engines") -> Any:
+    """Import a part of the factory that needs torch and onnx, and what else the extra brings.
 
     Raises:
         BackendMissing: they are not installed.
@@ -21,7 +21,7 @@ def factory(name: str) -> Any:
     except ImportError as error:
         raise BackendMissing(
             f"{error}. Building and verifying need the factory's packages: "
-            "pip install 'edgesam_rt[engines]'."
+            f"pip install 'edgesam_rt[{extra}]'."
         ) from error
 
 

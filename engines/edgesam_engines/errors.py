@@ -17,6 +17,10 @@ class VerificationError(EdgeSamError):
     """A finished engine does not reach what its recipe asks for; nothing was packed."""
 
 
+class TranslationError(EdgeSamError):
+    """A graph has something that its LiteRT translation does not know."""
+
+
 def no_picture() -> CalibrationError:
     """What to raise when there was nothing to calibrate on."""
     return CalibrationError(

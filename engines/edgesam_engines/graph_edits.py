@@ -54,28 +54,27 @@ def take_uint8_pixels(model: onnx.ModelProto, view: Sequence[int], mean: float, 
     """Make the graph's one float NCHW input a uint8 picture, in place.
 
     The picture (1, S, S, 3) is viewed as `view` (channels last), turned to NCHW, and read as
-    `(value - mean) / std`: by a DequantizeLinear where the graph is quantized (mean and std are
-    then its zero point and scale, exactly), by Cast, Sub and Mul in a float graph.
+    `(value - mean) / std`: by a DequantizeLinear where the graph reads it as uint8 (mean and std
+    are then its zero point and scale, exactly), else by Cast, Sub and Mul. The Cast comes first:
+    TensorRT takes bytes only where a network begins, and does nothing with them but that.
     """
     graph = model.graph
     (old,) = graph.input
-    quantize = next(
-        (n for n in graph.node if n.op_type == "QuantizeLinear" and n.input[0] == old.name), None
-    )
+    quantize = _byte_reader(model, old.name)
     side = view[1]
+    source = PIXELS if quantize is not None else "pixels_float"
     front = [
-        helper.make_node("Reshape", [PIXELS, "pixels_view"], ["pixels_grouped"], "view_pixels"),
+        helper.make_node("Reshape", [source, "pixels_view"], ["pixels_grouped"], "view_pixels"),
         helper.make_node(
             "Transpose", ["pixels_grouped"], ["pixels_nchw"], "to_nchw", perm=[0, 3, 1, 2]
         ),
     ]
     new = [numpy_helper.from_array(np.array(view, np.int64), "pixels_view")]
     if quantize is None:
-        front += [
-            helper.make_node(
-                "Cast", ["pixels_nchw"], ["pixels_float"], "to_float", to=TensorProto.FLOAT
-            ),
-            helper.make_node("Sub", ["pixels_float", "pixels_mean"], ["pixels_centred"], "centre"),
+        front = [
+            helper.make_node("Cast", [PIXELS], [source], "to_float", to=TensorProto.FLOAT),
+            *front,
+            helper.make_node("Sub", ["pixels_nchw", "pixels_mean"], ["pixels_centred"], "centre"),
             helper.make_node("Mul", ["pixels_centred", "pixels_scale"], [old.name], "scale"),
         ]
         new += [
@@ -99,6 +98,28 @@ def take_uint8_pixels(model: onnx.ModelProto, view: Sequence[int], mean: float, 
     graph.input.remove(old)
     graph.input.append(helper.make_tensor_value_info(PIXELS, TensorProto.UINT8, [1, side, side, 3]))
     sort_nodes(model)
+
+
+def square_by_multiplying(model: onnx.ModelProto) -> None:
+    """Turn squares into products, in place: TensorRT raises floats to a power, and no integers."""
+    values = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            values[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+    for node in model.graph.node:
+        power = values.get(node.input[1]) if node.op_type == "Pow" else None
+        if power is not None and power.shape == () and power == 2:
+            node.op_type = "Mul"
+            node.input[1] = node.input[0]
+
+
+def _byte_reader(model: onnx.ModelProto, name: str) -> onnx.NodeProto | None:
+    """The QuantizeLinear to uint8 that reads a tensor, if there is one."""
+    zero_points = {i.name: i.data_type for i in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "QuantizeLinear" and node.input[0] == name:
+            return node if zero_points.get(node.input[2]) == TensorProto.UINT8 else None
+    return None
 
 
 def sort_nodes(model: onnx.ModelProto) -> None:

@@ -48,18 +48,41 @@ def write_engine(
     folder: Path, model: onnx.ModelProto, part: Part, side: int | None, layouts: Mapping[str, str]
 ) -> EngineFile:
     """Write an ONNX engine into a bundle folder and describe it."""
-    path = folder / (f"{part}-{side}.onnx" if side else f"{part}.onnx")
     onnx.checker.check_model(model)
-    path.write_bytes(model.SerializeToString(deterministic=True))
-    return EngineFile(
+    return write_file(
+        folder,
+        model.SerializeToString(deterministic=True),
         part=part,
         backend="onnxruntime",
-        file=path.name,
-        sha256=sha256(path),
-        size_bytes=path.stat().st_size,
+        file=f"{part}-{side}.onnx" if side else f"{part}.onnx",
         side=side,
         inputs=tuple(tensor_specs(model.graph.input, layouts)),
         outputs=tuple(tensor_specs(model.graph.output, layouts)),
+    )
+
+
+def write_file(
+    folder: Path,
+    content: bytes,
+    *,
+    part: Part,
+    backend: str,
+    file: str,
+    side: int | None,
+    inputs: tuple[TensorSpec, ...],
+    outputs: tuple[TensorSpec, ...],
+) -> EngineFile:
+    """Write an engine of any backend into a bundle folder and describe it."""
+    (folder / file).write_bytes(content)
+    return EngineFile(
+        part=part,
+        backend=backend,
+        file=file,
+        sha256=hashlib.sha256(content).hexdigest(),
+        size_bytes=len(content),
+        side=side,
+        inputs=inputs,
+        outputs=outputs,
     )
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from edgesam_engines import verify
 from edgesam_engines.ptq.fidelity import decibels
 from edgesam_engines.ptq.graphs import spread
 from edgesam_engines.train import sources
@@ -17,6 +16,7 @@ from edgesam_engines.train.config import load_recipe
 from edgesam_rt import selftest
 from edgesam_rt.bench import protocols
 from edgesam_rt.errors import ConfigError
+from edgesam_rt.proof import probes
 from edgesam_rt.records import Embedding, MaskSet, Prompt
 from edgesam_rt.segmenter import Decoder, Encoder
 from edgesam_rt.types import U8, Bool
@@ -124,7 +124,7 @@ def judge_agreement(
     """Encode a photo by all engines and compare each with the first, the float one."""
     made = {name: encoder.encode(pixels) for name, encoder in engines.items()}
     exact = next(iter(made.values()))
-    prompts = verify.probes(pixels)
+    prompts = probes(pixels)
     wanted = list(decoder.predict(exact, prompts).each_mask())
     for name, embedding in made.items():
         tally = tallies[name]

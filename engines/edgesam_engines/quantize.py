@@ -1,6 +1,7 @@
 """Float ONNX graphs to explicit Q/DQ ones: uint8 activations, int8 weights per channel.
 
 This one setting is fast on x86 (VNNI) and on Arm (dot product), and gives the same bits on both.
+TensorRT wants int8 activations around zero instead (`symmetric`).
 Every op between the convolutions is quantized too: a float op in the middle costs a round trip.
 """
 
@@ -26,6 +27,8 @@ def to_qdq(
     ranges: Ranges,
     keep_float: Collection[str] = (),
     float_nodes: Collection[str] = (),
+    *,
+    symmetric: bool = False,
 ) -> onnx.ModelProto:
     """Quantize all that can be quantized.
 
@@ -34,6 +37,7 @@ def to_qdq(
         ranges: of its activations, as `calibrate.activation_ranges` gives them.
         keep_float: tensors whose last operation stays in float.
         float_nodes: names of nodes that stay in float.
+        symmetric: int8 activations with zero point 0, their ranges made even around it.
     """
     excluded = [name for tensor in keep_float for name in _last_operations(model, tensor)]
     excluded += float_nodes
@@ -46,12 +50,12 @@ def to_qdq(
         per_channel=True,
         reduce_range=False,
         weight_qType=QuantType.QInt8,
-        activation_qType=QuantType.QUInt8,
+        activation_qType=QuantType.QInt8 if symmetric else QuantType.QUInt8,
         tensors_range=TensorsData(CalibrationMethod.MinMax, data),
         nodes_to_quantize=[],
         nodes_to_exclude=excluded,
         op_types_to_quantize=sorted({*QDQRegistry, *QLinearOpsRegistry}),
-        extra_options={},
+        extra_options={"ActivationSymmetric": symmetric},
     )
     quantizer.quantize_model()
     quantized: onnx.ModelProto = quantizer.model.model
@@ -72,8 +76,9 @@ def _shield(model: onnx.ModelProto, float_nodes: Collection[str]) -> None:
     for at, node in reversed(list(enumerate(graph.node))):
         if node.name not in float_nodes or node.input[0] not in made:
             continue
-        scale, zero = (np.float32(values[n]) for n in made[node.input[0]].input[1:])
-        ends = (np.array([0, 255], np.float32) - zero) * scale
+        scale, zero = (values[n] for n in made[node.input[0]].input[1:])
+        steps = np.iinfo(zero.dtype)
+        ends = (np.array([steps.min, steps.max], np.float32) - np.float32(zero)) * np.float32(scale)
         limits = [f"{node.name}/shield_{end}" for end in ("low", "high")]
         for name, value in zip(limits, ends, strict=True):
             graph.initializer.append(numpy_helper.from_array(np.asarray(value, np.float32), name))

@@ -111,6 +111,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         everything: thresholds of everything mode.
         acceptance: gate before packing.
         discovery: a head that finds boxes; None for none.
+        tensorrt: whether the bundle also has graphs for TensorRT (`tensorrt_graphs.py`).
     """
 
     name: str
@@ -127,6 +128,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     calibration: Calibration = Calibration()
     quantization: Quantization = Quantization()
     discovery: DiscoveryPart | None = None
+    tensorrt: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""

@@ -21,15 +21,17 @@ from edgesam_rt.imaging import rle
 from edgesam_rt.imaging.files import read_image
 from edgesam_rt.imaging.geometry import to_encoder_input
 from edgesam_rt.manifest import SelfTest, SelfTestCase
-from edgesam_rt.records import Embedding, Prompt
+from edgesam_rt.proof import probes as probes
+from edgesam_rt.proof import run_by_onnx_runtime
+from edgesam_rt.records import Embedding
 from edgesam_rt.segmenter import Decoder, Encoder, EngineOptions
 from edgesam_rt.types import U8
 
 BACKEND = "onnxruntime"
+TENSORRT = "tensorrt"
 SELF_TEST_MIN_IOU = 0.9
 SELF_TEST_MIN_DISTANCE_RATIO = 0.5
 SELF_TEST_MIN_COSINE = 0.9
-PROBES_PER_PHOTO = 5  # points on a small cross of the picture, and one box
 CHECKED_PHOTOS = 24
 
 
@@ -81,16 +83,42 @@ def against_float(
 ) -> dict[str, Any]:
     """Compare every encoder (and the decoder behind it) with torch, prompt by prompt.
 
+    Graphs for TensorRT that are not ONNX Runtime's own are computed by it as well: in float, and
+    rounded where they say so. That tells what they are worth, and nothing of a GPU.
+
     Returns:
         Per side: number of photos and prompts, mean and worst mask IoU with the float model,
         cosine of each embedding tensor.
+
+    Raises:
+        SelfTestError: a graph for TensorRT does not give the bundle's known answers.
     """
     bundle = bundles.load(folder)
     report: dict[str, Any] = {"compared_with": "the float model in torch", "backend": BACKEND}
     images = [read_image(p) for p in photos] or list(selftest.pictures())
-    for side in bundle.sides(BACKEND):
-        report[f"side_{side}"] = _compare_side(bundle, family, model, side, images)
+    report |= _compare_sides(bundle, family, model, images)
+    if (simulated := _simulated(bundle)) is not None:
+        for side in simulated.sides(BACKEND):
+            selftest.run(simulated, *_open(simulated, side))
+        report[TENSORRT] = {"simulated_by": BACKEND}
+        report[TENSORRT] |= _compare_sides(simulated, family, model, images)
     return report
+
+
+def _simulated(bundle: bundles.Bundle) -> bundles.Bundle | None:
+    """The bundle's graphs for TensorRT, run by ONNX Runtime; None if they are its own ones."""
+    rows = bundle.manifest.engines
+    own, other = ({e.sha256 for e in rows if e.backend == b} for b in (BACKEND, TENSORRT))
+    return None if other <= own else run_by_onnx_runtime(bundle, TENSORRT)
+
+
+def _compare_sides(
+    bundle: bundles.Bundle, family: Family, model: nn.Module, images: Sequence[U8]
+) -> dict[str, Any]:
+    return {
+        f"side_{side}": _compare_side(bundle, family, model, side, images)
+        for side in bundle.sides(BACKEND)
+    }
 
 
 def require(report: Mapping[str, Any], acceptance: Acceptance) -> None:
@@ -99,7 +127,7 @@ def require(report: Mapping[str, Any], acceptance: Acceptance) -> None:
     Raises:
         VerificationError: with the figures.
     """
-    for key, figures in report.items():
+    for key, figures in [*report.items(), *report.get(TENSORRT, {}).items()]:
         if key.startswith("side_") and figures["mean_iou"] < acceptance.mean_iou:
             raise VerificationError(
                 f"{key}: mean IoU with the float model is {figures['mean_iou']}, the recipe asks "
@@ -144,14 +172,6 @@ def _reference_embedding(
         values = module(torch.from_numpy(x.transpose(2, 0, 1)[None].copy()))
     tensors = {n: np.ascontiguousarray(v.numpy()) for n, v in zip(names, values, strict=True)}
     return Embedding(tensors, like.fit, like.bundle, "torch")
-
-
-def probes(pixels: U8) -> list[Prompt]:
-    """Prompts about any picture: points on a small cross and one box."""
-    h, w = pixels.shape[:2]
-    spots = [(0.5, 0.5), (0.3, 0.4), (0.7, 0.6), (0.5, 0.75)]
-    points = [Prompt.point(w * x, h * y) for x, y in spots]
-    return [*points, Prompt.box(w * 0.2, h * 0.2, w * 0.8, h * 0.8)][:PROBES_PER_PHOTO]
 
 
 def _open(bundle: bundles.Bundle, side: int) -> tuple[Encoder, Decoder]:

@@ -156,6 +156,30 @@ class BackendContract:
         for name in first:
             assert first[name].tobytes() == again[name].tobytes(), name
 
+    def test_many_runs_at_once_give_what_each_gives_alone(
+        self, entry: EngineFile, path: Path
+    ) -> None:
+        feeds = [self.feeds(entry, seed) for seed in range(5)]
+        opened = self.open(
+            path, entry.inputs, entry.outputs, BackendOptions(threads=2, in_lanes=True)
+        )
+        alone = [opened.run(each) for each in feeds]
+        for one, other in zip(alone, opened.run_many(feeds), strict=True):
+            for name in one:
+                assert one[name].tobytes() == other[name].tobytes(), name
+        assert opened.run_many([]) == []
+        opened.close()
+        opened.close()
+
+    def test_one_wrong_feed_among_many_is_refused_before_any_runs(
+        self, backend: Backend, entry: EngineFile
+    ) -> None:
+        name = next(iter(self.feeds(entry)))
+        wrong = self.feeds(entry)
+        wrong[name] = wrong[name][None]
+        with pytest.raises(ShapeError, match=f"input '{name}'"):
+            backend.run_many([self.feeds(entry), wrong])
+
     def test_other_feeds_give_other_outputs(self, backend: Backend, entry: EngineFile) -> None:
         first, second = (backend.run(self.feeds(entry, seed)) for seed in range(2))
         for name in first:

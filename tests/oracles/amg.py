@@ -3,7 +3,7 @@
 One point after another, one mask after another, every mask at the size of its crop before anything
 is decided about it. Options, their defaults and the order of the steps are those of SAM (Kirillov
 et al. 2023; `segment_anything/automatic_mask_generator.py` and `utils/amg.py`, from a description).
-Two options are ours: `first_look_thresh` and `first_look_margin`.
+Three options are ours: `first_look_thresh`, `first_look_margin` and `first_look_nms_thresh`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from edgesam_rt.prompt_feeds import PromptBatch, from_points
 from edgesam_rt.records import Embedding
 from edgesam_rt.segmenter import Made, Scored
 from edgesam_rt.types import F32, I64, U8, Bool
-from tests.oracles.shapes import Box, run_lengths, suppressed, tight_box, upscaled
+from tests.oracles.shapes import Box, float_iou, run_lengths, suppressed, tight_box, upscaled
 from tests.oracles.small_regions import without_small_regions
 
 EDGE_PX = 20.0  # a mask that ends so near the edge of a crop was cut off by it
@@ -48,6 +48,7 @@ class Options:
     `first_look_thresh`: answers whose first score is not above it are dropped before anything else;
     `pred_iou_thresh` then judges the score of the mask that was made. None: no first look.
     `first_look_margin`: likewise answers whose first score is further below their point's best.
+    `first_look_nms_thresh`: of two whose expected boxes overlap more, the worse-scored; 1: none.
     """
 
     points_per_side: int = 32
@@ -64,6 +65,7 @@ class Options:
     min_mask_region_area: int = 0
     first_look_thresh: float | None = None
     first_look_margin: float = 1.0
+    first_look_nms_thresh: float = 1.0
 
 
 OptionsKind = TypeVar("OptionsKind", bound=Options)
@@ -121,6 +123,21 @@ def generate(
     return cleaned(found, image_hw, options)
 
 
+class Expected(NamedTuple):
+    """An answer that was looked at: its first score, and the box that it is expected to fill."""
+
+    score: float
+    box: F32
+
+
+class Part(NamedTuple):
+    """Points that are asked together."""
+
+    points: F32
+    batch: PromptBatch
+    scored: Scored
+
+
 def look(
     decoder: Answering,
     embedding: Embedding,
@@ -128,30 +145,60 @@ def look(
     crop: Box,
     image_hw: tuple[int, int],
     options: Options,
+    expected: list[Expected] | None = None,
 ) -> Iterator[Looked]:
-    """Ask with points, (P, 2) px of the crop, and filter mask by mask."""
+    """Ask with points, (P, 2) px of the crop, and filter mask by mask.
+
+    `expected` are the answers that were looked at before; those of this call are added.
+    """
     columns = np.array(decoder.facts.ambiguous_answers)
+    parts = []
     for start in range(0, len(points), options.points_per_batch):
         asked = points[start : start + options.points_per_batch].astype(np.float32)
         batch = from_points(asked, embedding.fit, decoder.facts)
-        scored = decoder.score(embedding, batch)
+        parts.append(Part(asked, batch, decoder.score(embedding, batch)))
+    wanted = first_look(parts, columns, options, [] if expected is None else expected)
+    for i, (asked, batch, scored) in enumerate(parts):
         rows = np.repeat(np.arange(len(asked)), len(columns))
         answers = np.tile(columns, len(asked))
         made = decoder.masks(embedding, batch, scored, rows, answers)
         for row, answer, logits, iou in zip(rows, answers, *made, strict=True):
-            first = float(scored.predicted_iou[row, answer])
-            best = float(scored.predicted_iou[row, columns].max())
-            if first < best - options.first_look_margin:
+            if (i, row, answer) not in wanted:
                 continue
             at_size = upscaled(logits, embedding.fit)
-            one = judged(at_size, first, float(iou), asked[row], crop, image_hw, decoder, options)
+            one = judged(at_size, float(iou), asked[row], crop, image_hw, decoder, options)
             if one is not None:
                 yield Looked(one, at_size)
 
 
+def first_look(
+    parts: Sequence[Part], columns: I64, options: Options, expected: list[Expected]
+) -> set[tuple[int, int, int]]:
+    """Part, row and answer of those that pass by their first scores and expected boxes."""
+    least = -math.inf if options.first_look_thresh is None else options.first_look_thresh
+    passed = []
+    for i, part in enumerate(parts):
+        for row, scores in enumerate(part.scored.predicted_iou):
+            for answer in columns.tolist():
+                near = scores[answer] >= scores[columns].max() - options.first_look_margin
+                if scores[answer] > least and near:
+                    x, y = part.points[row].tolist()
+                    passed.append((-float(scores[answer]), answer, y, x, i, row))
+    wanted = set()
+    for negative, answer, _, _, i, row in sorted(passed):
+        boxes = parts[i].scored.boxes
+        if boxes is not None and options.first_look_nms_thresh < 1:
+            one = Expected(-negative, boxes[row, answer])
+            better = [other for other in expected if other.score >= one.score]
+            if any(float_iou(one.box, o.box) > options.first_look_nms_thresh for o in better):
+                continue
+            expected.append(one)
+        wanted.add((i, row, answer))
+    return wanted
+
+
 def judged(
     logits: F32,
-    first_score: float,
     predicted_iou: float,
     point: F32,
     crop: Box,
@@ -161,8 +208,6 @@ def judged(
 ) -> Found | None:
     """One mask, if it passes all filters."""
     cut, offset = decoder.facts.mask_threshold, options.stability_score_offset
-    if options.first_look_thresh is not None and not first_score > options.first_look_thresh:
-        return None
     if not predicted_iou > options.pred_iou_thresh:
         return None
     wide = int((logits > cut - offset).sum())

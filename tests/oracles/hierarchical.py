@@ -35,12 +35,14 @@ def generate(
     at = coarse_points(options, (h, w))
     confident: Bool = np.zeros((h, w), np.bool_)
     coarse = []
-    for one in amg.look(decoder, embedding, at, crop, (h, w), options):
+    expected: list[amg.Expected] = []  # ours: what was looked at is not looked at again
+    for one in amg.look(decoder, embedding, at, crop, (h, w), options, expected):
         confident |= one.logits > options.high_score_thresh
         coarse.append(one.found)
     rest = fine_points(at, confident, options)
     # ours: an empty second pass is no error
-    fine = [one.found for one in amg.look(decoder, embedding, rest, crop, (h, w), options)]
+    again = amg.look(decoder, embedding, rest, crop, (h, w), options, expected)
+    fine = [one.found for one in again]
     both = fine + coarse
     scores = [one.predicted_iou for one in both]
     kept = suppressed([one.box for one in both], scores, options.box_nms_thresh)

@@ -46,6 +46,14 @@ def box_iou(a: Box, b: Box) -> float:
     return wide * high / union if union else math.nan
 
 
+def float_iou(a: F32, b: F32) -> float:
+    """IoU of two boxes: left, top, right, bottom in any unit; 0 where both are of no area."""
+    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = a.tolist(), b.tolist()
+    shared = max(0.0, min(ax1, bx1) - max(ax0, bx0)) * max(0.0, min(ay1, by1) - max(ay0, by0))
+    union = (ax1 - ax0) * (ay1 - ay0) + (bx1 - bx0) * (by1 - by0) - shared
+    return shared / union if union > 0 else 0.0
+
+
 def suppressed(boxes: Sequence[Box], scores: Sequence[float], thresh: float) -> list[int]:
     """Which boxes are left, by falling score: those that overlap no better one by more than that.
 

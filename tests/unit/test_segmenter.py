@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import edgesam_rt as es
 from edgesam_rt.bundle import Bundle
@@ -15,7 +17,14 @@ from edgesam_rt.errors import ConfigError, PromptError, ShapeError
 from edgesam_rt.imaging import rle
 from edgesam_rt.prompt_feeds import from_prompts
 from edgesam_rt.records import Embedding, MaskSet, Prompt
-from edgesam_rt.segmenter import MASK_CHUNK, SCORE_CHUNK, Decoder, Encoder, EngineOptions
+from edgesam_rt.segmenter import (
+    MASK_CHUNK,
+    SCORE_CHUNK,
+    Decoder,
+    Encoder,
+    EngineOptions,
+    shares,
+)
 from edgesam_rt.types import U8, Bool
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -328,6 +337,29 @@ def test_prompts_may_come_in_a_tuple(
 ) -> None:
     prompts = (Prompt.point(*FACE), Prompt.point(*FLAG))
     assert len(segmenter.predict(astronaut_embedding, prompts)) == 2
+
+
+@given(st.integers(0, 2000), st.integers(1, 200), st.integers(1, 8))
+def test_shares_cover_all_in_order_and_none_is_too_large(n: int, most: int, lanes: int) -> None:
+    made = list(shares(n, most, lanes))
+    assert [i for s in made for i in range(*s.indices(n))] == list(range(n))
+    sizes = [len(range(*s.indices(n))) for s in made]
+    assert all(0 < size <= most for size in sizes)
+
+
+@pytest.mark.parametrize(
+    ("n", "most", "lanes", "sizes"),
+    [
+        (1, 128, 2, [1]),
+        (7, 128, 2, [7]),  # too few to be worth a second call
+        (97, 128, 2, [49, 48]),
+        (22, 16, 2, [11, 11]),
+        (1024, 128, 2, [128] * 8),
+        (100, 16, 3, [12] * 8 + [4]),
+    ],
+)
+def test_every_lane_gets_its_share(n: int, most: int, lanes: int, sizes: list[int]) -> None:
+    assert [len(range(*s.indices(n))) for s in shares(n, most, lanes)] == sizes
 
 
 # An engine call takes SCORE_CHUNK prompts, another makes MASK_CHUNK masks: around their ends.

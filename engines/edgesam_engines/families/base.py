@@ -58,6 +58,15 @@ class Family(Protocol):
         """The encoder at one side; `for_int8` may arrange it for integer kernels, same values."""
         ...
 
-    def decoder_graphs(self, model: nn.Module, side: int) -> Mapping[Part, GraphSpec]:
-        """Parts of the decoder by name ("decoder", or "scorer" and "mask_head")."""
+    def decoder_graphs(
+        self, model: nn.Module, side: int, *, whole: bool = False
+    ) -> Mapping[Part, GraphSpec]:
+        """Parts of the decoder by name ("decoder", or "scorer" and "mask_head").
+
+        Args:
+            model: as `load` gives it.
+            side: of the encoder.
+            whole: for runtimes that want fixed shapes: embeddings are not cut to the picture, and a
+                last input `covered_hw` says what it covers of them; the answers are the same.
+        """
         ...

@@ -16,6 +16,7 @@ from edgesam_engines.families.pocketsam_parts import (
     BOX_TOP_LEFT,
     FOREGROUND,
     MASKS,
+    Covered,
     Embedding,
     PositionCode,
     Prompts,
@@ -55,12 +56,19 @@ class TokenLayer(nn.Module):
         self.heads = heads
 
     def forward(
-        self, x: Tensor, bias: Tensor, keys: Tensor, values: Tensor, wanted: int | None = None
+        self,
+        x: Tensor,
+        bias: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        wanted: int | None = None,
+        unseen: Tensor | None = None,
     ) -> Tensor:
         """Update the tokens, or the first `wanted` of them when the others are not needed again.
 
         x (B, N, T, D); bias (B, N, 1, 1, T) added to self-attention scores; keys (B, H, d, S) and
-        values (B, H, S, d) of the images, shared by their prompts.
+        values (B, H, S, d) of the images, shared by their prompts; `unseen` (S,), if any, is added
+        to their attention scores.
         """
         b, n, t, dim = x.shape
         heads, d = self.heads, dim // self.heads
@@ -70,7 +78,8 @@ class TokenLayer(nn.Module):
         weights = torch.softmax(q @ k.transpose(-1, -2) / math.sqrt(d) + bias, -1)
         x = x + self.out_self((weights @ v).transpose(2, 3).reshape(b, n, t, dim))
         q = self.query(self.norm_image(x)).view(b, n * t, heads, d).transpose(1, 2)
-        weights = torch.softmax((q / math.sqrt(d)) @ keys, -1)
+        scores = (q / math.sqrt(d)) @ keys
+        weights = torch.softmax(scores if unseen is None else scores + unseen, -1)
         x = x + self.out_image((weights @ values).transpose(1, 2).reshape(b, n, t, dim))
         return cast(Tensor, x + self.mlp(self.norm_mlp(x)))
 
@@ -112,11 +121,15 @@ class Scorer(nn.Module):
         grid16: Tensor,
         grid8: Tensor,
         prompts: Prompts,
+        covered: Covered | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """The same with keys and values already taken apart by layer, as boards want them."""
-        centre, half, window = self._frame_and_window(prompts, grid8)
+        """The same with keys and values already taken apart by layer, as boards want them.
+
+        The embedding is cut to the picture, or whole and `covered` says where the picture is.
+        """
+        centre, half, window = self._frame_and_window(prompts, grid8, covered)
         valid = (prompts.labels >= 0).float()
-        points = self._point_tokens(prompts, valid, grid8)
+        points = self._point_tokens(prompts, valid, grid8, covered)
         has_box = (prompts.labels == BOX_TOP_LEFT).float().amax(-1)
         kind = 2 * prompts.has_mask.squeeze(-1) + (1 - prompts.has_mask.squeeze(-1)) * has_box
         at = self.position(centre)
@@ -125,9 +138,13 @@ class Scorer(nn.Module):
         x = torch.cat([self.mask_tokens + anchor.unsqueeze(2), region.unsqueeze(2), points], 2)
         seen = torch.cat([torch.ones_like(x[..., : MASKS + 1, 0]), valid], -1)
         bias = ((1 - seen) * _MASKED_OUT)[:, :, None, None, :]
+        unseen = None
+        if covered is not None:
+            h, w = (n // 4 for n in grid8.shape[1:3])
+            unseen = (1 - covered.cells(h, w).flatten()) * _MASKED_OUT
         for layer, (keys, values) in zip(self.layers[:-1], memory[:-1], strict=True):
-            x = layer(x, bias, keys, values)
-        tokens = self.norm(self.layers[-1](x, bias, *memory[-1], wanted=MASKS))
+            x = layer(x, bias, keys, values, unseen=unseen)
+        tokens = self.norm(self.layers[-1](x, bias, *memory[-1], wanted=MASKS, unseen=unseen))
         iou_logits = self.iou(tokens)
         place = self._expected_frame(tokens, centre.unsqueeze(2), half.unsqueeze(2))
         return iou_logits.squeeze(-1), torch.cat([tokens, place, iou_logits], -1)
@@ -140,12 +157,16 @@ class Scorer(nn.Module):
         size = (half * torch.exp(scale)).clamp(_MIN_FRAME_HALF, 2.0)
         return torch.cat([centre + half * shift, size], -1)
 
-    def _point_tokens(self, prompts: Prompts, valid: Tensor, grid8: Tensor) -> Tensor:
-        local = self.local(sample_bilinear(grid8, prompts.coords))
+    def _point_tokens(
+        self, prompts: Prompts, valid: Tensor, grid8: Tensor, covered: Covered | None
+    ) -> Tensor:
+        local = self.local(sample_bilinear(grid8, prompts.coords, covered))
         found = (self.position(prompts.coords) + local) * valid.unsqueeze(-1)
         return cast(Tensor, found + self.label((prompts.labels + 1).long()))
 
-    def _frame_and_window(self, prompts: Prompts, grid8: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _frame_and_window(
+        self, prompts: Prompts, grid8: Tensor, covered: Covered | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """The prompt's frame, and its pooling window (B, N, h*w) on the stride-16 grid, sum 1."""
         xy, labels = prompts.coords, prompts.labels
         corner0 = (labels == BOX_TOP_LEFT).float()
@@ -178,6 +199,9 @@ class Scorer(nn.Module):
         y_window = y_window + (1 - has_box) * near(ys, point[..., 1:])
         window = y_window.unsqueeze(-1) * x_window.unsqueeze(-2)
         earlier = F.avg_pool2d(torch.sigmoid(prompts.mask.clamp(min=-_TAIL)), 4)
+        if covered is not None:
+            seen = covered.cells(h, w)
+            window, earlier = window * seen, earlier * seen
         alone = prompts.has_mask * (1 - has_box) * (1 - has_point)
         mask_centre, mask_half = _frame_of(earlier, xs, ys)
         centre = centre * (1 - alone) + mask_centre * alone
@@ -185,6 +209,12 @@ class Scorer(nn.Module):
         use = prompts.has_mask.unsqueeze(-1)
         window = (use * earlier + (1 - use) * window).flatten(2)
         return centre, half, window / (window.sum(-1, keepdim=True) + 1e-4)
+
+
+def expected_boxes(tokens: Tensor) -> Tensor:
+    """(..., 4) left, top, right, bottom, in image sides, of frames of tokens (..., D + TAIL)."""
+    centre, half = tokens[..., -TAIL : 2 - TAIL], tokens[..., 2 - TAIL : 4 - TAIL]
+    return torch.cat([centre - half, centre + half], -1)
 
 
 def _frame_of(cover: Tensor, xs: Tensor, ys: Tensor) -> tuple[Tensor, Tensor]:
@@ -199,8 +229,10 @@ def _frame_of(cover: Tensor, xs: Tensor, ys: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack(middles, -1), torch.stack(halves, -1)
 
 
-def sample_bilinear(grid: Tensor, xy: Tensor) -> Tensor:
+def sample_bilinear(grid: Tensor, xy: Tensor, covered: Covered | None = None) -> Tensor:
     """Features at positions, zero outside: (B, h, w, D) at (B, N, P, 2) in [0, 1] to (B, N, P, D).
+
+    Outside is what the grid lacks, or what the picture does not cover of it.
 
     Written as four gathers because every board's runtime has that op, and few have grid sampling.
     """
@@ -210,11 +242,12 @@ def sample_bilinear(grid: Tensor, xy: Tensor) -> Tensor:
     image = torch.arange(b, device=grid.device).view(b, 1, 1) * (h * w)
     x, y = xy[..., 0] * side - 0.5, xy[..., 1] * side - 0.5
     x0, y0 = x.floor(), y.floor()
+    rows, columns = (h, w) if covered is None else covered.counted(side)
     total = torch.zeros((), device=grid.device, dtype=grid.dtype)
     for dy in (0, 1):
         for dx in (0, 1):
             cx, cy = x0 + dx, y0 + dy
-            inside = ((cx >= 0) & (cx <= w - 1) & (cy >= 0) & (cy <= h - 1)).float()
+            inside = ((cx >= 0) & (cx <= columns - 1) & (cy >= 0) & (cy <= rows - 1)).float()
             weight = (1 - (x - cx).abs()) * (1 - (y - cy).abs()) * inside
             index = cy.clamp(0, h - 1).long() * w + cx.clamp(0, w - 1).long() + image
             total = total + flat[index.flatten()].view(*xy.shape[:-1], dim) * weight.unsqueeze(-1)
@@ -331,27 +364,33 @@ class Judge(nn.Module):
             nn.init.zeros_(layer.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, grid16: Tensor, tokens: Tensor, logits: Tensor) -> Tensor:
+    def forward(
+        self, grid16: Tensor, tokens: Tensor, logits: Tensor, covered: Covered | None = None
+    ) -> Tensor:
         """Judge masks.
 
         Args:
             grid16: (B, h*w, D) of the embedding.
             tokens: (B, K, D + TAIL) as the scorer gives them.
             logits: (B, K, h4, w4) masks made from these tokens.
+            covered: where the picture is, if these are not cut to it.
 
         Returns:
             (B, K) IoU logits.
         """
-        cover, facts = self.describe(logits)
+        cover, facts = self.describe(logits, covered)
         under = self.under((cover / cover.sum(-1, keepdim=True)) @ grid16)
         token, _, scored = torch.split(tokens, [self.dim, TAIL - 1, 1], -1)
         found = F.relu(self.hidden(torch.cat([token, under, facts], -1)))
         return cast(Tensor, (scored + self.out(found) + self.direct(facts)).squeeze(-1))
 
-    def describe(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+    def describe(self, logits: Tensor, covered: Covered | None = None) -> tuple[Tensor, Tensor]:
         """What masks (B, K, h4, w4) cover of each cell, (B, K, h*w), and their facts (B, K, 3)."""
         bounded = logits.clamp(-_MASK_CLAMP, _MASK_CLAMP)
-        cover = torch.sigmoid(F.avg_pool2d(bounded, 4)).flatten(2)
+        cells = torch.sigmoid(F.avg_pool2d(bounded, 4))
+        if covered is not None:
+            cells = cells * covered.cells(*cells.shape[-2:])
+        cover = cells.flatten(2)
         h, w = logits.shape[-2:]
         share = h * w / longest(h, w) ** 2  # of the square around the picture
         surely = logits.clamp(0, 1).mean((-2, -1)).unsqueeze(-1) * share

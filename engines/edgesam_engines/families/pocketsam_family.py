@@ -29,11 +29,12 @@ from edgesam_engines.families.pocketsam_graphs import (
 )
 from edgesam_engines.families.pocketsam_packed import PACK, PackedEncoder
 from edgesam_rt.errors import ConfigError
-from edgesam_rt.manifest import DecoderFacts, Part, Preprocess
+from edgesam_rt.manifest import COVERED, DecoderFacts, Part, Preprocess
 
 SECOND_LOOK = 0.15  # answers to a point whose first score is this near the best are judged too
 EMBEDDING = embedding_names(Widths().layers)
 SCORER_EMBEDDING = EMBEDDING[:-1]
+SCORES = ("iou_predictions", "mask_tokens", "expected_boxes")
 
 _CELL_AXIS = {"keys": (2, "cells32"), "values": (1, "cells32"), "grid16": (0, "cells16")}
 _GRID = {
@@ -122,7 +123,9 @@ class PocketSamFamily:
             keep_float=("pixels",),  # its planes are coordinates, on no scale with the features
         )
 
-    def decoder_graphs(self, model: nn.Module, side: int) -> Mapping[Part, GraphSpec]:
+    def decoder_graphs(
+        self, model: nn.Module, side: int, *, whole: bool = False
+    ) -> Mapping[Part, GraphSpec]:
         """Scorer and mask head; one pair serves every side."""
         assert isinstance(model, PocketSAM)
         with torch.no_grad():
@@ -143,8 +146,10 @@ class PocketSamFamily:
             "mask_tokens": torch.rand(count, self._token_width(model)),
             **prompts,
         }
+        if whole:
+            scorer_inputs[COVERED] = head_inputs[COVERED] = torch.ones(2)
         free = {**_GRID, **_GRID8, **_PROMPTS}
-        answers = {"iou_predictions": {0: "prompts"}, "mask_tokens": {0: "prompts"}}
+        answers = {name: {0: "prompts"} for name in SCORES}
         head_free = {
             "pixels": {1: "rows4", 2: "columns4"},
             "grid16": {0: "cells16"},
@@ -155,13 +160,13 @@ class PocketSamFamily:
         }
         return {
             "scorer": GraphSpec(
-                ScorerGraph(model).eval(),
+                ScorerGraph(model, whole=whole).eval(),
                 scorer_inputs,
-                ("iou_predictions", "mask_tokens"),
+                SCORES,
                 {**free, **answers},
             ),
             "mask_head": GraphSpec(
-                MaskHeadGraph(model).eval(),
+                MaskHeadGraph(model, whole=whole).eval(),
                 head_inputs,
                 ("low_res_masks", "iou_predictions"),
                 head_free,

@@ -15,6 +15,7 @@ MASKS = 4  # token 0 answers clear prompts, tokens 1 to 3 an ambiguous point
 MASK_STRIDE = 4  # encoder px per cell of a mask
 COARSEST = 32  # encoder px per cell of the keys and values
 TRAINED_TOKENS = 5  # points and box corners per prompt in training
+_NOTHING = 1e4  # the negative of it is a logit that no mask reaches
 PAD_LABEL, BACKGROUND, FOREGROUND, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT = -1, 0, 1, 2, 3
 
 
@@ -80,6 +81,30 @@ def longest(h: int, w: int) -> int:
 def cell_centres(n: int, side: int, like: Tensor) -> Tensor:
     """(n,) centres of the first n of `side` equal cells of [0, 1]."""
     return (torch.arange(n, device=like.device, dtype=torch.float32) + 0.5) / side
+
+
+class Covered(NamedTuple):
+    """The part of whole squares that the picture covers, where an embedding is not cut to it."""
+
+    share_hw: Tensor  # (2,) of the square's rows and columns, from the top left
+
+    def counted(self, side: int) -> tuple[Tensor, Tensor]:
+        """Rows and columns of a square of `side` cells that the picture covers."""
+        rows, columns = (self.share_hw * side + 0.5).floor().unbind()
+        return rows, columns
+
+    def cells(self, h: int, w: int) -> Tensor:
+        """(h, w) 1.0 where the picture is, else 0.0."""
+        rows, columns = (
+            (cell_centres(n, n, share) < share).float()
+            for n, share in zip((h, w), self.share_hw.unbind(), strict=True)
+        )
+        return rows.unsqueeze(-1) * columns
+
+    def only(self, logits: Tensor) -> Tensor:
+        """Masks (..., h, w) that end where the picture does."""
+        seen = self.cells(*logits.shape[-2:])
+        return torch.minimum(logits, (2 * seen - 1) * _NOTHING)
 
 
 class PositionCode(nn.Module):

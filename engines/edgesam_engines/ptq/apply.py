@@ -48,10 +48,12 @@ class Quantized:
     Attributes:
         graph: Q/DQ.
         facts: for the manifest's `verification`; plain JSON.
+        maker: what made it, for others with the same ranges; None for a graph that stayed float.
     """
 
     graph: onnx.ModelProto
     facts: dict[str, Any]
+    maker: Maker | None = None
 
 
 def quantize(
@@ -84,7 +86,7 @@ def quantize(
         choice = chosen_float(maker, names, quantization, progress)
         names = choice.names
         facts["float_steps"] = choice.steps
-    return Quantized(maker.make(names), {**facts, "float_layers": names})
+    return Quantized(maker.make(names), {**facts, "float_layers": names}, maker)
 
 
 def maker_of(
@@ -109,10 +111,16 @@ def maker_of(
     if quantization.bias_correction:
         source = replace(source, graph=bias.with_biases(source.graph))
     ranges = ranges_of(source, calibration, progress)
-    first = to_qdq(source.graph, ranges, source.keep_float)
-    few = source.feeds.few(PICTURES)
-    errors = local_errors(source.graph, rounding_of(first), few, progress)
+    errors = _errors(source, ranges, progress, symmetric=False)
     return Maker(source, ranges, errors, quantization.bias_correction, equalised)
+
+
+def _errors(
+    source: Source, ranges: Ranges, progress: Progress | None, *, symmetric: bool
+) -> dict[str, LocalError]:
+    first = to_qdq(source.graph, ranges, source.keep_float, symmetric=symmetric)
+    few = source.feeds.few(PICTURES)
+    return local_errors(source.graph, rounding_of(first), few, progress)
 
 
 @dataclass(frozen=True)
@@ -125,6 +133,7 @@ class Maker:
         errors: of its layers.
         correct: whether to take them out of the biases.
         equalised: how the graph was equalised, for the manifest.
+        symmetric: see `quantize.to_qdq`.
     """
 
     source: Source
@@ -132,11 +141,19 @@ class Maker:
     errors: Mapping[str, LocalError]
     correct: bool
     equalised: Mapping[str, Any] = field(default_factory=dict)
+    symmetric: bool = False
+
+    def as_symmetric(self, progress: Progress | None = None) -> Maker:
+        """The same ranges made even around zero; what that does to each layer is measured anew."""
+        errors = _errors(self.source, self.ranges, progress, symmetric=True)
+        return replace(self, errors=errors, symmetric=True)
 
     def make(self, float_layers: Collection[str] = ()) -> onnx.ModelProto:
         """Quantize all but some layers; a layer that stays float keeps its bias."""
         nodes = sensitivity.with_activations(self.source.graph, float_layers)
-        made = to_qdq(self.source.graph, self.ranges, self.source.keep_float, nodes)
+        made = to_qdq(
+            self.source.graph, self.ranges, self.source.keep_float, nodes, symmetric=self.symmetric
+        )
         return bias.corrected(made, self.errors) if self.correct else made
 
     def reference(self) -> Reference:

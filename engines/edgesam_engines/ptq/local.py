@@ -105,7 +105,7 @@ def run_layer(run: ort.InferenceSession, x: F32, scale: object, zero_point: obje
     feed = {
         "x": x,
         "scale": np.asarray(scale, np.float32),
-        "zero_point": np.asarray(zero_point, np.uint8),
+        "zero_point": np.asarray(zero_point),
     }
     made: F32 = run.run(["y"], feed)[0]
     return made

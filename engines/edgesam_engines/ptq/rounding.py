@@ -77,13 +77,15 @@ def layer_graph(model: onnx.ModelProto, layer: Layer, rounding: Rounding) -> onn
     copy = onnx.NodeProto.FromString(node.SerializeToString())
     copy.input[0], copy.output[0] = "rounded", "y"
     kinds = onnx.TensorProto
+    _, zero = rounding.grids.get(layer.source, (None, np.zeros((), np.uint8)))
+    steps = helper.np_dtype_to_tensor_dtype(zero.dtype)
     graph = helper.make_graph(
         [*_grid_nodes("x", "rounded", "scale", "zero_point"), copy],
         "layer",
         [
             helper.make_tensor_value_info("x", kinds.FLOAT, None),
             helper.make_tensor_value_info("scale", kinds.FLOAT, []),
-            helper.make_tensor_value_info("zero_point", kinds.UINT8, []),
+            helper.make_tensor_value_info("zero_point", steps, []),
         ],
         [helper.make_tensor_value_info("y", kinds.FLOAT, None)],
         values,

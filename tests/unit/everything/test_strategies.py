@@ -21,7 +21,7 @@ from edgesam_rt.everything.strategies import Request, everything
 from edgesam_rt.imaging.masks import box_iou
 from edgesam_rt.manifest import EverythingFacts
 from edgesam_rt.records import Embedding, MaskSet, Prompt
-from edgesam_rt.segmenter import Decoder, Encoder
+from edgesam_rt.segmenter import Decoder, Encoder, Made
 from edgesam_rt.types import U8
 from tests.oracles import amg, hierarchical
 
@@ -69,6 +69,8 @@ def assert_same(ours: MaskSet, theirs: list[amg.Found]) -> None:
         {"stability_score_offset": 2.5, "stability_score_thresh": 0.2},
         {"first_look_thresh": 0.0, "points_per_side": 5, "points_per_batch": 7},
         {"first_look_margin": 0.05},
+        {"first_look_nms_thresh": 0.7},
+        {"first_look_nms_thresh": 0.5, "first_look_margin": 0.1, "points_per_side": 12},
         {"min_mask_region_area": 150},
         {"crop_n_layers": 1, "points_per_side": 6, "crop_n_points_downscale_factor": 2},
     ],
@@ -84,10 +86,11 @@ def test_the_masks_are_those_of_sams_generator(
     assert_same(everything("grid", request), theirs)
 
 
+@pytest.mark.parametrize("look", [1.0, 0.7])
 def test_the_masks_are_those_of_tinysams_generator(
-    decoder: Decoder, small_encoder: Encoder, car: U8
+    decoder: Decoder, small_encoder: Encoder, car: U8, look: float
 ) -> None:
-    facts = replace(LOOSE, points_per_side=16, high_score_thresh=2.0)
+    facts = replace(LOOSE, points_per_side=16, high_score_thresh=2.0, first_look_nms_thresh=look)
     ours = everything("hierarchical", Request(decoder, small_encoder.encode(car), facts))
     options = amg.options_of(asdict(facts), hierarchical.Options)
     theirs = hierarchical.generate(decoder, small_encoder.encode, car, options)
@@ -192,9 +195,7 @@ def test_more_time_gives_more(decoder: Decoder, embedding: Embedding) -> None:
     for steps in (0, 4, 8, 16, 10_000):
         clock = StepClock()
         looking = search.Search(decoder, embedding, facts, search.Pace(steps, clock))
-        grid_points = points(16, embedding.image_hw)[coarse_to_fine(16)]
-        batch = search_batch(looking, grid_points)
-        looking.ask(batch, grid_points, looking.points_answers)
+        looking.ask_points(points(16, embedding.image_hw)[coarse_to_fine(16)])
         shares.append(looking.finish().completeness)
     assert shares == sorted(shares)
     assert shares[0] < shares[2] < shares[-1] == 1.0
@@ -214,10 +215,39 @@ class StepClock:
         raise AssertionError(seconds)
 
 
-def search_batch(looking: search.Search, at: Any) -> Any:
-    from edgesam_rt.prompt_feeds import from_points
+def test_answers_expected_to_fill_the_same_box_are_made_once(
+    decoder: Decoder, embedding: Embedding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    whole = Decoder.masks
 
-    return from_points(at, looking.embedding.fit, looking.decoder.facts)
+    def counting(self: Decoder, *args: Any) -> Made:
+        made.append(len(args[-1]))
+        return whole(self, *args)
+
+    monkeypatch.setattr(Decoder, "masks", counting)
+    counts, found = [], []
+    for thresh in (1.0, 0.7):
+        made.clear()
+        facts = replace(
+            LOOSE, points_per_side=24, first_look_thresh=0.5, first_look_nms_thresh=thresh
+        )
+        found.append(everything("grid", Request(decoder, embedding, facts)))
+        counts.append(sum(made))
+    assert counts[1] < counts[0] / 2
+    best = box_iou(found[0].boxes_xyxy[:5], found[1].boxes_xyxy).max(1)
+    assert (best > 0.7).all(), best  # what was best is still there, or something much like it
+
+
+def test_a_deadline_with_room_finds_what_no_deadline_finds_or_more(
+    decoder: Decoder, embedding: Embedding
+) -> None:
+    facts = replace(LOOSE, first_look_nms_thresh=0.7)
+    plain = everything("grid", Request(decoder, embedding, facts))
+    timed = everything("grid", Request(decoder, embedding, facts, deadline_ns=within(1e6)))
+    assert timed.completeness == 1.0
+    best = box_iou(plain.boxes_xyxy[:5], timed.boxes_xyxy).max(1)
+    assert (best > 0.7).all(), best
 
 
 # By boxes
