@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-full demo lint fmt types test test-full engines bench wheel clean
+.PHONY: help setup setup-full demo lint fmt types test test-full engines bench arm-proof wheel clean
 
 help: ## list the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,13 +53,19 @@ test-full: $(VENV)/.full lint ## all tests, the factory's with torch too: before
 
 engines: $(VENV)/.full ## build the bundles that ship, and the float twin under out/, from the checkpoints
 	@$(BIN)/edgesam-engines build pocketsam-int8 --calibration $(DATA)/photos --out engines/prebuilt/pocketsam-int8 --replace
+	@$(BIN)/edgesam-engines add-litert engines/prebuilt/pocketsam-int8 --photos $(DATA)/photos
 	@$(BIN)/edgesam-engines build pocketsam-fp32 --out out/bundles/pocketsam-fp32 --replace
+	@$(BIN)/edgesam-engines add-litert out/bundles/pocketsam-fp32 --photos $(DATA)/photos
 	@$(BIN)/edgesam-engines build yolox-nano-int8 --checkpoint $(DATA)/weights --calibration $(DATA)/photos \
 	  --truth $(DATA)/masks/coco_train_tiny --truth $(DATA)/masks/coco_person_val2017 --out engines/prebuilt/yolox-nano-int8 --replace
 
 bench: engines ## the README's figures: accuracy, speed, pipeline, into benchmarks/results/
 	@$(BIN)/python -m benchmarks.all --data $(DATA) --float out/bundles/pocketsam-fp32 --out benchmarks/results
 	@$(BIN)/python -m edgesam_engines.evaluate --checkpoint engines/checkpoints/pocketsam-0.3.safetensors --data $(DATA) --json benchmarks/results/accuracy-torch.json
+
+arm-proof: $(VENV)/.dev ## the job on an emulated Raspberry Pi 5 and 4 against this machine; needs root, ten minutes
+	@$(BIN)/python -m benchmarks.arm --json benchmarks/results/arm-proof.json
+	@$(BIN)/python -m benchmarks.report benchmarks/results/arm-proof.json --update docs/arm-proof.md
 
 wheel: $(VENV)/.dev ## build the wheel into dist/
 	@$(BIN)/python -m build --wheel --outdir dist .

@@ -10,6 +10,7 @@ import numpy as np
 
 from edgesam_rt.bench.coco import MIN_AREA, Photo
 from edgesam_rt.errors import ConfigError
+from edgesam_rt.types import U8, AnyArray
 
 MASKS = "_masks"  # behind a clip's name: the folder of its masks, NNNNN.png per frame
 FRAMES = 20  # judged per clip, evenly spread
@@ -28,9 +29,7 @@ class MaskedClips:
         Raises:
             ConfigError: it has none.
         """
-        self._masks = sorted(folder.glob(f"*{MASKS}"))[:limit]
-        if not self._masks:
-            raise ConfigError(f"{folder}: expected clips NAME.mp4 with folders NAME{MASKS}.")
+        self._masks = mask_folders(folder)[:limit]
 
     def __len__(self) -> int:
         """How many frames are judged."""
@@ -39,23 +38,46 @@ class MaskedClips:
     def __iter__(self) -> Iterator[Photo]:
         """One frame after another; its objects may be none."""
         for masks in self._masks:
-            files = sorted(masks.glob("*.png"))
-            wanted = {len(files) * i // FRAMES for i in range(FRAMES)}
-            clip = masks.with_name(masks.name.removesuffix(MASKS) + ".mp4")
-            video = cv2.VideoCapture(str(clip))
-            for i, file in enumerate(files):
-                read, frame = video.read()
-                if not read:
-                    raise ConfigError(f"{clip}: {len(files)} masks, but only {i} frames.")
+            count = len(list(masks.glob("*.png")))
+            wanted = {count * i // FRAMES for i in range(FRAMES)}
+            for i, (pixels, ids) in enumerate(frames(masks)):
                 if i in wanted:
-                    yield _photo(f"{clip.stem} {file.stem}", frame, file)
-            video.release()
+                    objects = [ids == value for value in np.unique(ids) if value]
+                    kept = [m for m in objects if m.sum() >= MIN_AREA]
+                    yield Photo(f"{clip_of(masks).stem} {i:05d}", pixels, kept)
 
 
-def _photo(name: str, frame: cv2.typing.MatLike, file: Path) -> Photo:
-    ids = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
-    if ids is None or ids.shape != frame.shape[:2]:
-        raise ConfigError(f"{file}: expected an id map of {frame.shape[:2]}.")
-    objects = [ids == value for value in np.unique(ids) if value]
-    pixels = np.ascontiguousarray(frame[..., ::-1])
-    return Photo(name, pixels.astype(np.uint8), [m for m in objects if m.sum() >= MIN_AREA])
+def mask_folders(folder: Path) -> list[Path]:
+    """The folders of masks that lie beside their clips.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    found = sorted(folder.glob(f"*{MASKS}"))
+    if not found:
+        raise ConfigError(f"{folder}: expected clips NAME.mp4 with folders NAME{MASKS}.")
+    return found
+
+
+def clip_of(masks: Path) -> Path:
+    """The clip that a folder of masks belongs to."""
+    return masks.with_name(masks.name.removesuffix(MASKS) + ".mp4")
+
+
+def frames(masks: Path) -> Iterator[tuple[U8, AnyArray]]:
+    """All frames of a clip, (H, W, 3) RGB, each with its map of ids (H, W).
+
+    Raises:
+        ConfigError: the clip is shorter than its masks, or a mask is of another size.
+    """
+    files, clip = sorted(masks.glob("*.png")), clip_of(masks)
+    video = cv2.VideoCapture(str(clip))
+    for i, file in enumerate(files):
+        read, frame = video.read()
+        if not read:
+            raise ConfigError(f"{clip}: {len(files)} masks, but only {i} frames.")
+        ids = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        if ids is None or ids.shape != frame.shape[:2]:
+            raise ConfigError(f"{file}: expected an id map of {frame.shape[:2]}.")
+        yield np.ascontiguousarray(frame[..., ::-1]).astype(np.uint8), ids
+    video.release()

@@ -21,7 +21,6 @@ from edgesam_rt.cli.exits import run_command
 from edgesam_rt.errors import ConfigError, unknown_name
 
 SCHEMA = 1
-_MARKED = re.compile(r"(<!-- bench:(?P<name>[\w-]+) -->\n).*?(<!-- /bench -->)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -109,8 +108,8 @@ def show(reports: Sequence[Report]) -> str:
     return "\n".join(text for _, text in sorted(tables.make(reports).items()))
 
 
-def fill(text: str, tables: Mapping[str, str]) -> str:
-    """Put tables between the markers of a Markdown text.
+def fill(text: str, tables: Mapping[str, str], kind: str = "bench") -> str:
+    """Put tables between the markers of a Markdown text, `<!-- KIND:NAME -->` and `<!-- /KIND -->`.
 
     Raises:
         ConfigError: a marker names a table that is not there.
@@ -121,7 +120,8 @@ def fill(text: str, tables: Mapping[str, str]) -> str:
             raise ConfigError(unknown_name("table", found["name"], tables))
         return f"{found[1]}{tables[found['name']]}{found[3]}"
 
-    return _MARKED.sub(table, text)
+    marked = rf"(<!-- {kind}:(?P<name>[\w-]+) -->\n).*?(<!-- /{kind} -->)"
+    return re.sub(marked, table, text, flags=re.DOTALL)
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from benchmarks.arm import tables as arm
 from benchmarks.everything import tables as everything
 from benchmarks.limit import tables as limit
 from benchmarks.markdown import markdown
@@ -35,6 +36,7 @@ def where(report: Report) -> str:
     load += "" if others is None else f", {100 * others:.0f} % of the cores used by others"
     packages = [f"onnxruntime {e['onnxruntime']}"]
     packages += [f"torch {e['torch']}"] if "torch" in e else []
+    packages += [f"ai-edge-litert {e['ai_edge_litert']}"] if "ai_edge_litert" in e else []
     return (
         f"`{report.command}`: {e['cpu']} ({flags}), {e['cores_usable']} cores, {load}, "
         f"Python {e['python']}, {', '.join(packages)}, commit {e['git_commit']}, {e['date'][:10]}."
@@ -182,12 +184,63 @@ def _imports(figures: Row) -> str:
     return markdown(head, rows)
 
 
+def _backends(figures: Row) -> Iterator[tuple[str, str]]:
+    head = [
+        "precision, side",
+        "threads",
+        "backend",
+        "encoder, ms",
+        "one point, ms",
+        "64 points, ms",
+    ]
+    rows = []
+    for made in figures["bundles"]:
+        for row in made["speed"]:
+            times = [f"{row[k]['p50']:.1f} / {row[k]['p95']:.1f}" for k in _BACKEND_WORKS]
+            of = f"{made['precision']} {row['side']}"
+            rows.append([of, row["threads"], row["backend"], *times])
+    yield "backends", markdown(head, rows)
+    head = ["precision, side", "photos", "prompts", "mean IoU", "10th percentile", "worst"]
+    rows = [
+        [
+            f"{made['precision']} {row['side']}",
+            *(row[k] for k in ("photos", "prompts")),
+            *(f"{row[k]:.4f}" for k in ("mean_iou", "p10_iou", "worst_iou")),
+        ]
+        for made in figures["bundles"]
+        for row in made["agreement"]
+    ]
+    yield "backends-agreement", markdown(head, rows)
+
+
+_BACKEND_WORKS = ("encoder", "point", "points")
+
+
+def _tracking(figures: Row) -> Iterator[tuple[str, str]]:
+    ways = list(figures["mean_j"])
+    rows = [
+        [row["clip"], row["frames"], *(f"{100 * row['ways'][w]['j']:.1f}" for w in ways)]
+        for row in figures["clips"]
+    ]
+    means = [f"{100 * figures['mean_j'][w]:.1f}" for w in ways]
+    yield "tracking", markdown(["J", "frames", *ways], [*rows, ["mean", "", *means]])
+    head = ["objects", "seen, mean", "p50, ms", "p95, ms"]
+    times = [
+        [row["objects"], row["seen"], *(f"{row['wall_ms'][p]:.1f}" for p in ("p50", "p95"))]
+        for row in figures["times"]
+    ]
+    yield "tracking-times", markdown(head, times)
+
+
 MAKERS: dict[str, Callable[[Row], Iterator[tuple[str, str]]]] = {
+    "arm-proof": arm.make,
     "accuracy": _accuracy,
     "accuracy-clips": _accuracy_clips,
     "accuracy-torch": _accuracy_torch,
+    "backends": _backends,
     "everything": everything.make,
     "speed": _speed,
     "pipeline": _pipeline,
     "limit": limit.make,
+    "tracking": _tracking,
 }

@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edgesam_rt import backends, boards, bundle, selftest
 from edgesam_rt.boards import Board
 from edgesam_rt.bundle import Bundle
+from edgesam_rt.discovery import has_discovery
 from edgesam_rt.errors import ConfigError
-from edgesam_rt.finder import Finder
+from edgesam_rt.finder import OWN, Finder
 from edgesam_rt.segmenter import Decoder, Encoder, EngineOptions
 
+FINDERS_FALLBACK = "onnxruntime"  # runs what finds boxes where the backend has no engine for it
 log = logging.getLogger(__name__)
 
 
@@ -29,6 +32,7 @@ class EngineSet:
         sides: encoder sides to use, one per ladder step, best first.
         detector_name: bundle of the detector; None is the one that ships, "own" the bundle's head.
         self_test: whether engines are tested before they are trusted.
+        passed_over: backends the board prefers to the one in `options`, and why they do not run.
     """
 
     board: Board
@@ -37,6 +41,7 @@ class EngineSet:
     sides: tuple[int, ...]
     detector_name: str | os.PathLike[str] | None = None
     self_test: bool = True
+    passed_over: Mapping[str, str] = field(default_factory=dict)
     _trusted: set[int] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -54,7 +59,16 @@ class EngineSet:
         Raises:
             ConfigError, BundleError, SelfTestError: it is not there, or cannot be trusted.
         """
-        return Finder(self.bundle, self.options, self.detector_name, self_test=self.self_test)
+        options = self._finder_options()
+        return Finder(self.bundle, options, self.detector_name, self_test=self.self_test)
+
+    def _finder_options(self) -> EngineOptions:
+        name = self.options.backend
+        if self.detector_name == OWN:
+            has = has_discovery(self.bundle, name)
+        else:
+            has = name in bundle.find_detector(self.detector_name).backends
+        return self.options if has else replace(self.options, backend=FINDERS_FALLBACK)
 
     def trust(self, encoder: Encoder, decoder: Decoder) -> None:
         """Run the bundle's self-test on opened engines, once per side.
@@ -112,16 +126,22 @@ def resolve(
 
     Raises:
         ConfigError: an unknown name, a side the bundle does not have, threads < 1.
-        BundleError, BackendMissing: see `bundle.find`, `backends.choose`.
+        BundleError, BackendMissing, EngineLoadError: see `bundle.find` and
+            `backends.choose_with_reasons`.
     """
     row = boards.resolve(board, root)
     found = bundle.find(bundle_name if bundle_name is not None else row.bundle)
-    name = backends.choose(found, (backend,) if backend else row.backends)
+    choice = backends.choose_with_reasons(found, (backend,) if backend else row.backends)
+    for other, reason in choice.passed_over.items():
+        log.warning("%s runs, not %s: %s", choice.name, other, reason)
     if threads is not None and threads < 1:
         raise ConfigError(f"threads: expected at least 1, got {threads}.")
     how = backends.BackendOptions(threads=threads or row.thread_count(), spin=row.spin)
-    sides = _sides(found, name, row, encoder_side)
-    return EngineSet(row, found, EngineOptions(name, how), sides, detector_name, self_test)
+    sides = _sides(found, choice.name, row, encoder_side)
+    options = EngineOptions(choice.name, how)
+    return EngineSet(
+        row, found, options, sides, detector_name, self_test, passed_over=choice.passed_over
+    )
 
 
 def _sides(found: Bundle, backend: str, board: Board, wanted: int | None) -> tuple[int, ...]:

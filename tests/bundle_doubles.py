@@ -31,8 +31,8 @@ def linked_copy(original: Bundle, to: Path) -> Path:
     """A bundle with a manifest of its own, and links to the original's engines."""
     to.mkdir(parents=True)
     (to / MANIFEST).write_bytes((original.folder / MANIFEST).read_bytes())
-    for entry in original.manifest.engines:
-        (to / entry.file).symlink_to(original.folder.resolve() / entry.file)
+    for file in {entry.file for entry in original.manifest.engines}:  # one may serve several rows
+        (to / file).symlink_to(original.folder.resolve() / file)
     return to
 
 
@@ -46,15 +46,20 @@ def hollow_copy(original: Bundle, to: Path) -> Path:
 
 
 def put_engine(folder: Path, index: int, content: bytes) -> Path:
-    """Give an engine of the manifest another content, with the size and hash that belong to it."""
-    path = folder / str(read_manifest(folder)["engines"][index]["file"])
+    """Give an engine of the manifest another content, with the size and hash that belong to it.
+
+    Engines that share its file share the content.
+    """
+    file = str(read_manifest(folder)["engines"][index]["file"])
+    path = folder / file
     path.unlink(missing_ok=True)
     path.write_bytes(content)
 
     def describe(manifest: Plain) -> None:
-        row = manifest["engines"][index]
-        row["sha256"] = hashlib.sha256(content).hexdigest()
-        row["size_bytes"] = len(content)
+        for row in manifest["engines"]:
+            if row["file"] == file:
+                row["sha256"] = hashlib.sha256(content).hexdigest()
+                row["size_bytes"] = len(content)
 
     edit_manifest(folder, describe)
     return path

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from edgesam_rt import boards
 from edgesam_rt.bench.report import Report
 from edgesam_rt.bench.sensors import FIRMWARE_BITS, NOW, is_held_back
 
 OTHERS_SHARE = 0.1  # of all cores
 DRIFT = 1.1  # last round to first
-FIRMWARE_BOARDS = ("rpi",)  # their firmware tells of throttling; without it a report proves little
 
 
 def doubts(report: Report) -> tuple[str, ...]:
@@ -25,6 +25,15 @@ def _stopped(report: Report) -> Iterator[str]:
 def _quick(report: Report) -> Iterator[str]:
     if report.settings.quick:
         yield "A quick run, for trying: too few values to compare with others."
+
+
+def _elsewhere(report: Report) -> Iterator[str]:
+    told, seen = report.settings.board, report.machine.board
+    if told != seen:
+        yield (
+            f"Run with the settings of board {told} on a machine recognised as {seen}: "
+            f"it says nothing of a {told}."
+        )
 
 
 def _neighbours(report: Report) -> Iterator[str]:
@@ -54,11 +63,16 @@ def _counted(report: Report) -> Iterator[str]:
 
 def _untold(report: Report) -> Iterator[str]:
     told = report.readings and report.readings[-1].throttling.firmware is not None
-    if report.machine.board.startswith(FIRMWARE_BOARDS) and not told:
+    if _firmware_tells(report.machine.board) and not told:
         yield (
             "Throttling could not be read: vcgencmd is missing or may not open /dev/vcio "
             "(group video). Such a report proves little."
         )
+
+
+def _firmware_tells(board: str) -> bool:
+    """Whether a board has firmware that tells of throttling; a report may be of another release."""
+    return board in boards.names() and boards.load(board).heat.throttling == "vcgencmd"
 
 
 def _governor(report: Report) -> Iterator[str]:
@@ -79,5 +93,5 @@ def _drift(report: Report) -> Iterator[str]:
 
 
 CHECKS: tuple[Callable[[Report], Iterator[str]], ...] = (
-    *(_stopped, _quick, _neighbours, _held_back, _counted, _untold, _governor, _drift),
+    *(_stopped, _quick, _elsewhere, _neighbours, _held_back, _counted, _untold, _governor, _drift),
 )

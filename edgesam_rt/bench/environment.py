@@ -10,42 +10,31 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import edgesam_rt
-from edgesam_rt.bench.files import said_by, text
 from edgesam_rt.bench.report import Machine
 from edgesam_rt.boards import detect
+from edgesam_rt.system import cpu
+from edgesam_rt.system.files import said_by, text
 
 PACKAGES = ("numpy", "opencv-python-headless", "onnxruntime", "msgspec")
-# What integer and float kernels choose by, as the Linux kernel spells it on x86 and on Arm.
-FLAGS = (
-    *("avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8", "amx_tile"),
-    *("asimd", "asimddp", "i8mm", "sve"),
-)
-# Arm kernels name no model: the part number of the core (Arm's MIDR_EL1) does.
-ARM_PARTS = {
-    "0xd03": "Cortex-A53",
-    "0xd07": "Cortex-A57",
-    "0xd08": "Cortex-A72",
-    "0xd0b": "Cortex-A76",
-    "0xd42": "Cortex-A78AE",
-}
+OPTIONAL = ("ai-edge-litert", "tflite-runtime", "tensorrt", "pycuda", "picamera2")
 
 
-def machine(root: Path = Path("/")) -> Machine:
+def machine(root: Path = Path("/"), board: str | None = None) -> Machine:
     """What this machine is.
 
     Args:
         root: where /proc and /sys are looked for; tests put a folder of their own here.
+        board: the board's name, where it is known; None looks for it.
     """
-    cpu = cpuinfo(root)
-    known = set(cpu.get("flags", cpu.get("Features", "")).split())
+    about = cpu.cpuinfo(root)
     return Machine(
         arch=platform.machine(),
-        cpu=_cpu_name(cpu),
-        cpu_flags=tuple(flag for flag in FLAGS if flag in known),
+        cpu=cpu.name(about),
+        cpu_flags=cpu.flags(about),
         cores=os.cpu_count() or 1,
         memory_mib=_memory_mib(root),
         model=_model(root),
-        board=detect(root),
+        board=detect(root) if board is None else board,
     )
 
 
@@ -57,7 +46,7 @@ def software(root: Path = Path("/")) -> dict[str, str]:
         "libc": " ".join(platform.libc_ver()).strip(),
         "l4t": text(root / "etc/nv_tegra_release"),
         "edgesam_rt": edgesam_rt.__version__,
-        **{name: package_version(name) for name in PACKAGES},
+        **{name: package_version(name) for name in (*PACKAGES, *OPTIONAL)},
     }
     return {name: value for name, value in found.items() if value}
 
@@ -118,19 +107,6 @@ def without_option(words: Sequence[str], option: str) -> list[str]:
         at = kept.index(option)
         del kept[at : at + 2]
     return kept
-
-
-def cpuinfo(root: Path = Path("/")) -> dict[str, str]:
-    """The last value of every key of /proc/cpuinfo; empty where there is none."""
-    lines = (text(root / "proc/cpuinfo") or "").splitlines()
-    pairs = (line.split(":", 1) for line in lines if ":" in line)
-    return {key.strip(): value.strip() for key, value in pairs}
-
-
-def _cpu_name(cpu: Mapping[str, str]) -> str:
-    part = cpu.get("CPU part")
-    named = ARM_PARTS.get(part, f"Arm core {part}") if part else platform.processor()
-    return cpu.get("model name") or named or "unknown"
 
 
 def _memory_mib(root: Path) -> int:

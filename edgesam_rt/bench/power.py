@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from edgesam_rt.bench.files import listed, number, said_by, text
 from edgesam_rt.clock import CLOCK, Clock
+from edgesam_rt.system.files import listed, number, said_by, text
 
 SAMPLE_S = 0.1
 # The rail that carries everything else, where a board has one (NVIDIA's carrier boards).

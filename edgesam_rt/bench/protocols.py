@@ -96,8 +96,8 @@ class Deepest(NamedTuple):
 
 def iou(mask: Bool, truth: Bool) -> float:
     """Intersection over union; 0 if both are empty."""
-    union = np.count_nonzero(mask | truth)
-    return np.count_nonzero(mask & truth) / union if union else 0.0
+    union = int(np.count_nonzero(mask | truth))
+    return int(np.count_nonzero(mask & truth)) / union if union else 0.0
 
 
 def bounds(mask: Bool) -> tuple[int, int, int, int]:

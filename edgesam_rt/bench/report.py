@@ -232,28 +232,28 @@ def write(report: Report, path: Path) -> None:
     save(encode(report), path)
 
 
-def save(data: bytes, path: Path) -> None:
-    """Write a file whole; see `write`."""
+def save(data: bytes, path: Path, who: str = WHO) -> None:
+    """Write a file whole for a command; see `write`."""
     try:
         write_whole(path, data)
     except OSError as error:
         intact = f"The older {path} is as it was." if path.is_file() else ""
-        raise write_failed(WHO, path, error, intact) from error
+        raise write_failed(who, path, error, intact) from error
 
 
-def check_place(path: Path) -> None:
+def check_place(path: Path, who: str = WHO) -> None:
     """See that a file can be made at a path, before minutes are spent on what goes into it.
 
     Raises:
         SinkError, ConfigError: it cannot.
     """
-    check_file(path, WHO)
+    check_file(path, who)
     trial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         trial.touch()
         trial.unlink()
     except OSError as error:
-        raise write_failed(WHO, path, error, "") from error
+        raise write_failed(who, path, error, "") from error
 
 
 def read(path: Path) -> Report:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from edgesam_rt.bench.files import listed, number, said_by, text
 from edgesam_rt.bench.report import Reading, Throttling
+from edgesam_rt.system.files import listed, number, said_by, text
 
 Command = Callable[[Sequence[str]], str | None]
 T = TypeVar("T")
@@ -100,15 +100,21 @@ def throttling(root: Path, command: Command = said_by) -> Throttling:
     )
 
 
+def held_back_by(found: Throttling) -> tuple[str, ...]:
+    """What makes the machine slower than it could be at this moment; empty if nothing does."""
+    now = [name for bit, name in FIRMWARE_BITS.items() if bit < NOW]
+    # A fan is a cooling device, too; a processor's state above 0 is a lower clock.
+    slowed = [
+        name
+        for name, state in found.cooling.items()
+        if state > 0 and re.search(r"cpu|processor|gpu", name, re.IGNORECASE)
+    ]
+    return (*(n for n in now if n in (found.firmware or ())), *slowed, *found.alarms)
+
+
 def is_held_back(found: Throttling) -> bool:
     """Whether the machine is slower than it could be at this moment."""
-    now = {name for bit, name in FIRMWARE_BITS.items() if bit < NOW}
-    # A fan is a cooling device, too; a processor's state above 0 is a lower clock.
-    slowed = any(
-        state > 0 and re.search(r"cpu|processor|gpu", name, re.IGNORECASE)
-        for name, state in found.cooling.items()
-    )
-    return bool(now & set(found.firmware or ())) or slowed or bool(found.alarms)
+    return bool(held_back_by(found))
 
 
 def _firmware(command: Command) -> tuple[str, ...] | None:

@@ -7,13 +7,15 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 
 from edgesam_rt import boards, bundle
 from edgesam_rt.backends.table import TABLE as BACKENDS
+from edgesam_rt.cameras.secrets import redact
 from edgesam_rt.cameras.table import SOURCES
+from edgesam_rt.cli.run_config import RunConfig, with_environment
 from edgesam_rt.config import convert, load_toml
 from edgesam_rt.errors import ConfigError, PromptError
 from edgesam_rt.everything.strategies import STRATEGIES
@@ -28,6 +30,7 @@ EPILOG = """\
 examples:
   edgesam-run photo.jpg --point 420,310 --out overlay:out.png
   edgesam-run clip.mp4 --box 10,20,200,220 --out overlay:out.mp4
+  edgesam-run clip.mp4 --mode track --box 10,20,200,220 --out overlay:out.mp4
   edgesam-run photos/ --prompts prompts.json --out masks:masks/
   edgesam-run photo.jpg --mode everything --strategy objects --out sheet:all.png
   edgesam-run --board rpi5 --point 320,240 --budget-ms 200 --out jsonl:-
@@ -38,33 +41,6 @@ by a signal. What was written so far is always intact.
 """
 
 _NEGATIVE_VALUE = re.compile(r"-[0-9.]")
-
-NotNegative = Annotated[float, msgspec.Meta(ge=0)]
-AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
-Threads = Annotated[int, msgspec.Meta(ge=1, le=64)]
-
-
-class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Everything `edgesam-run` can be told; a configuration file has these keys.
-
-    Defaults come from the board, then the file, then the command line.
-    """
-
-    source: str | None = None
-    board: str = "auto"
-    bundle: str | None = None
-    backend: str | None = None
-    encoder_side: AtLeastOne | None = None
-    threads: Threads | None = None
-    mode: str | None = None
-    strategy: str = DEFAULT_STRATEGY
-    detector: str | None = None
-    everything: dict[str, int | float] = {}
-    prompts: str | None = None
-    budget_ms: NotNegative | None = None
-    out: tuple[str, ...] = ()
-    max_frames: AtLeastOne | None = None
-    duration_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -82,7 +58,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if message.startswith("unrecognized arguments") and "-" not in message.split(": ")[1][:1]:
             message += ". One SOURCE at a time; quote a pattern for several: 'photos/*.jpg'"
-        self.exit(2, f"error: {message}. See {self.prog} --help.\n")
+        self.exit(2, f"error: {redact(message)}. See {self.prog} --help.\n")
 
 
 class _AddPrompt(argparse.Action):
@@ -175,7 +151,11 @@ def parser(version: str) -> argparse.ArgumentParser:
         help=f"a path, or {sources}. Default: the board's camera",
     )
     what = p.add_argument_group("what to cut out")
-    what.add_argument("--mode", help=f"{', '.join(MODES)}; default: prompt if there are prompts")
+    what.add_argument(
+        "--mode",
+        help=f"{', '.join(MODES)}: prompt asks the same of every frame, track follows what the "
+        "prompts name in the first one; default: prompt if there are prompts",
+    )
     what.add_argument(
         "--point",
         dest="objects",
@@ -283,17 +263,20 @@ def _as_option(message: str) -> str:
 
 
 def effective(args: argparse.Namespace) -> RunConfig:
-    """The configuration file, overridden by the command line.
+    """The configuration file, overridden by the environment, overridden by the command line.
 
     Raises:
         ConfigError: something in the file or on the command line is wrong.
     """
-    base = load_toml(args.config, RunConfig) if args.config is not None else RunConfig()
+    read = load_toml(args.config, RunConfig) if args.config is not None else RunConfig()
+    base = with_environment(read)
     given = {
         name: getattr(args, name)
         for name in RunConfig.__struct_fields__
         if getattr(args, name, None) is not None
     }
+    if args.objects or args.prompts:
+        given["object"] = ()
     given["everything"] = {**base.everything, **given.get("everything", {})}
     try:
         merged = convert({**msgspec.structs.asdict(base), **given}, RunConfig, "command line")

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+
+from edgesam_rt.cli.blas import limit_blas_threads
+
 INTERRUPTED = 130
+MISSING = 3
+REPAIR = "Run: pip install --force-reinstall edgesam_rt"
 
 
 def main() -> int:
     """Run `edgesam-run`."""
+    limit_blas_threads()
     try:
         from edgesam_rt.cli.run import main as run
 
@@ -21,5 +28,18 @@ def bench() -> int:
         from edgesam_rt.cli.bench import main as run
 
         return run()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def doctor() -> int:
+    """Run `edgesam-doctor`, which has something to say even where the base install is broken."""
+    try:
+        from edgesam_rt.cli.doctor import main as run
+
+        return run()
+    except ImportError as error:
+        sys.stderr.write(f"error: edgesam_rt is not installed in full: {error}. {REPAIR}\n")
+        return MISSING
     except KeyboardInterrupt:
         return INTERRUPTED

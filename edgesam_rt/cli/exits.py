@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 
+from edgesam_rt.cli.logs import write_error
 from edgesam_rt.errors import EdgeSamError, InternalError
 
 INTERRUPTED = 130
@@ -32,20 +33,20 @@ def run_command(command: Callable[[], int]) -> int:
     except OSError as error:
         _abandon_stdout()
         where = f" {error.filename}" if error.filename else ""
-        sys.stderr.write(f"error: cannot write output{where}: {error.strerror or error}.\n")
+        write_error(f"error: cannot write output{where}: {error.strerror or error}.")
         return EdgeSamError.exit_code
     except EdgeSamError as error:
         if os.environ.get("EDGESAM_DEBUG"):
             log.exception("error")
-        sys.stderr.write(f"error: {error}\n")
+        write_error(f"error: {error}")
         return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return INTERRUPTED
     except Exception as error:
         log.exception("internal error")
-        sys.stderr.write(
-            f"internal error: {type(error).__name__}: {error}. This is a bug; please report it.\n"
+        write_error(
+            f"internal error: {type(error).__name__}: {error}. This is a bug; please report it."
         )
         return InternalError.exit_code
     return code

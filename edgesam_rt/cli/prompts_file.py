@@ -10,6 +10,7 @@ without its suffix, "frame-000012" in a video) instead. A point is x, y, and opt
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -21,14 +22,16 @@ from edgesam_rt.pipeline.task import Prompts
 from edgesam_rt.records import FOREGROUND, Prompt
 
 
-class _Object(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PromptObject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One object: points [x, y] or [x, y, label], a box [x0, y0, x1, y1], or both; px."""
+
     points: tuple[tuple[float, ...], ...] = ()
     box: tuple[float, float, float, float] | None = None
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    objects: tuple[_Object, ...] = ()
-    frames: dict[str, tuple[_Object, ...]] = {}
+    objects: tuple[PromptObject, ...] = ()
+    frames: dict[str, tuple[PromptObject, ...]] = {}
 
 
 def load_prompts(path: Path) -> Prompts:
@@ -47,10 +50,9 @@ def load_prompts(path: Path) -> Prompts:
     except msgspec.DecodeError as error:
         raise ConfigError(f"{path}: not JSON: {error}.") from error
     read = convert(raw, _File, str(path))
-    everywhere = tuple(_prompt(o, f"{path}: objects[{i}]") for i, o in enumerate(read.objects))
+    everywhere = to_prompts(read.objects, f"{path}: objects")
     by_frame = {
-        name: tuple(_prompt(o, f"{path}: frames.{name}[{i}]") for i, o in enumerate(objects))
-        for name, objects in read.frames.items()
+        name: to_prompts(objects, f"{path}: frames.{name}") for name, objects in read.frames.items()
     }
     prompts = Prompts(everywhere, by_frame)
     if not prompts:
@@ -58,7 +60,16 @@ def load_prompts(path: Path) -> Prompts:
     return prompts
 
 
-def _prompt(given: _Object, where: str) -> Prompt:
+def to_prompts(objects: Sequence[PromptObject], where: str) -> tuple[Prompt, ...]:
+    """Return one prompt per object.
+
+    Raises:
+        PromptError: an object that is no prompt; `where` and its number are named.
+    """
+    return tuple(_prompt(each, f"{where}[{i}]") for i, each in enumerate(objects))
+
+
+def _prompt(given: PromptObject, where: str) -> Prompt:
     try:
         parts = [_point(p) for p in given.points]
         if given.box is not None:

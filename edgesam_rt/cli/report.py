@@ -30,6 +30,9 @@ def table(summary: Summary) -> str:
     if summary.dropped:
         lost = ", ".join(f"{n} {reason}" for reason, n in sorted(summary.dropped.items()))
         lines.append(f"frames lost: {lost}")
+    if summary.camera_breaks:
+        why = ", ".join(f"{n} {reason}" for reason, n in sorted(summary.camera_breaks.items()))
+        lines.append(f"camera broke: {why}; came back {summary.reconnects} times")
     for name, n in sorted(summary.sink_dropped.items()):
         lines.append(f"results lost by {name}: {n}")
     if summary.late:

@@ -6,13 +6,10 @@ import argparse
 import json
 import logging
 import os
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from types import FrameType
 
 import msgspec
 
@@ -22,10 +19,13 @@ from edgesam_rt.cameras.base import Camera
 from edgesam_rt.cameras.open import open_camera
 from edgesam_rt.cameras.spec import parse_source
 from edgesam_rt.cli import arguments, report
-from edgesam_rt.cli.arguments import STDOUT_RESULTS, RunConfig
+from edgesam_rt.cli.arguments import STDOUT_RESULTS
 from edgesam_rt.cli.exits import run_command
+from edgesam_rt.cli.logs import set_up_logging
 from edgesam_rt.cli.memory import limit_arenas
-from edgesam_rt.cli.prompts_file import load_prompts
+from edgesam_rt.cli.prompts_file import load_prompts, to_prompts
+from edgesam_rt.cli.run_config import RunConfig
+from edgesam_rt.cli.signals import ended_by_signals
 from edgesam_rt.cli.targets import check_targets
 from edgesam_rt.engines import resolve
 from edgesam_rt.errors import ConfigError
@@ -33,8 +33,9 @@ from edgesam_rt.everything.options import with_options
 from edgesam_rt.finder import OWN
 from edgesam_rt.pipeline.pipeline import Pipeline, Plan, SinkPlan
 from edgesam_rt.pipeline.stages import Limits
-from edgesam_rt.pipeline.task import Prompts, PromptTask, make_task
+from edgesam_rt.pipeline.task import Prompts, PromptTask, TrackTask, make_task, mode_of
 from edgesam_rt.records import Prompt
+from edgesam_rt.service.service import service_of_environment
 from edgesam_rt.sinks.spec import open_sink, parse_sink
 
 POLL_S = 0.1
@@ -62,7 +63,9 @@ def make_plan(config: RunConfig, prompts: tuple[Prompt, ...], default_out: str) 
     sinks = [parse_sink(text) for text in config.out or (default_out,)]
     check_targets(source, sinks)
     if config.prompts is not None and prompts:
-        raise ConfigError("give prompts on the command line or by --prompts, not both.")
+        raise ConfigError(
+            "give prompts by --prompts, or by --point, --box and [[object]]: not both."
+        )
     asked = load_prompts(Path(config.prompts)) if config.prompts else Prompts(prompts)
     facts = with_options(engines.bundle.manifest.everything, config.everything)
 
@@ -81,26 +84,36 @@ def make_plan(config: RunConfig, prompts: tuple[Prompt, ...], default_out: str) 
 
 
 def _run(args: argparse.Namespace) -> int:
-    _set_up_logging(args)
-    config = arguments.effective(args)
-    prompts = arguments.prompts_of(args.objects)
-    plan = make_plan(config, prompts, "null:" if args.json else STDOUT_RESULTS)
+    set_up_logging(quiet=args.quiet, verbose=args.verbose)
+    service = None if args.check else service_of_environment()
+    plan_again = partial(_planned, args, to_stdout=not (args.json or service))
+    config, plan = plan_again()
     if args.check:
         sys.stdout.write(json.dumps(_checked(config, plan), indent=2) + "\n")
         return 0
-    if args.verbose:
-        log.info("edgesam_rt %s", edgesam_rt.__version__)
-    pipeline = Pipeline(plan)
-    with _signals(pipeline) as received:
+    log.info("edgesam_rt %s", edgesam_rt.__version__)
+    pipeline = service.prepare(config, plan, plan_again) if service else Pipeline(plan)
+    stop, reload = (service.stop, service.ask_reload) if service else (pipeline.stop, None)
+    with ended_by_signals(stop, reload) as received:
         try:
             with pipeline:
-                _watch(pipeline, show=_has_room_for_a_bar(args, config))
+                show = _has_room_for_a_bar(args, config)
+                _watch(pipeline, show=show, look=service.look if service else None)
         finally:
             _report(pipeline, args)
-    if isinstance(plan.task, PromptTask) and plan.task.unmatched and not received:
+    if isinstance(plan.task, PromptTask | TrackTask) and plan.task.unmatched and not received:
         missing = ", ".join(sorted(plan.task.unmatched))
         log.warning("%s: no frame of this source is called %s.", config.prompts, missing)
     return 128 + received[0] if received else 0
+
+
+def _planned(args: argparse.Namespace, *, to_stdout: bool) -> tuple[RunConfig, Plan]:
+    """Read the configuration and make a plan of it; where nothing reads stdout, it gets nothing."""
+    config = arguments.effective(args)
+    prompts = arguments.prompts_of(args.objects) or to_prompts(
+        config.object, f"{args.config}: object"
+    )
+    return config, make_plan(config, prompts, STDOUT_RESULTS if to_stdout else "null:")
 
 
 def _checked(config: RunConfig, plan: Plan) -> dict[str, object]:
@@ -109,12 +122,12 @@ def _checked(config: RunConfig, plan: Plan) -> dict[str, object]:
     engines.bundle.check_files(engines.options.backend)
     resolved = msgspec.structs.replace(
         config,
-        source=config.source or engines.board.camera,
+        source=parse_source(config.source or engines.board.camera).text,
         board=engines.board.name,
         bundle=config.bundle or engines.board.bundle,
         backend=engines.options.backend,
         threads=engines.options.backend_options.threads,
-        mode="prompt" if isinstance(plan.task, PromptTask) else "everything",
+        mode=mode_of(plan.task),
         budget_ms=plan.budget_ms,
         out=tuple(sink.name for sink in plan.sinks),
     )
@@ -122,10 +135,12 @@ def _checked(config: RunConfig, plan: Plan) -> dict[str, object]:
     return checked
 
 
-def _watch(pipeline: Pipeline, *, show: bool) -> None:
+def _watch(pipeline: Pipeline, *, show: bool, look: Callable[[], None] | None) -> None:
     """Wait for the run to end; with a progress bar where the number of frames is known."""
     bar = None
     while not pipeline.wait(POLL_S):
+        if look is not None:
+            look()
         info = pipeline.info
         if show and bar is None and info is not None and info.length:
             from tqdm import tqdm
@@ -153,33 +168,6 @@ def _report(pipeline: Pipeline, args: argparse.Namespace) -> None:
         sys.stdout.flush()
     elif not args.quiet and summary.frames:
         sys.stderr.write(report.table(summary))
-
-
-@contextmanager
-def _signals(pipeline: Pipeline) -> Iterator[list[int]]:
-    """Let SIGINT, SIGTERM and SIGHUP end the run in order; a second one ends the process."""
-    received: list[int] = []
-    before: dict[int, object] = {}
-
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-        pipeline.stop()
-        for n in before:
-            signal.signal(n, signal.SIG_DFL)
-
-    for which in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        before[which] = signal.signal(which, on_signal)
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-
-
-def _set_up_logging(args: argparse.Namespace) -> None:
-    levels = (logging.WARNING, logging.INFO, logging.DEBUG)
-    level = logging.ERROR if args.quiet else levels[min(args.verbose, 2)]
-    logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

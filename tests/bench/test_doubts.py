@@ -18,6 +18,10 @@ def test_a_good_run_raises_no_doubts() -> None:
     [
         ({"complete": False}, "stopped"),
         ({"settings": msgspec.structs.replace(SETTINGS, quick=True)}, "quick"),
+        (
+            {"settings": msgspec.structs.replace(SETTINGS, board="rpi4")},
+            "settings of board rpi4 on a machine recognised as rpi5",
+        ),
         ({"others_cpu_share": 0.3}, "30 % of the cores"),
         ({"readings": (reading(), reading(5, firmware=("throttled",)))}, "was throttled (at 5 s)"),
         ({"readings": (reading(5, firmware=("throttling has occurred",)),)}, "Since boot"),
@@ -44,4 +48,13 @@ def test_a_machine_that_slows_down_is_noticed() -> None:
 
 def test_a_pc_needs_no_vcgencmd() -> None:
     pc = msgspec.structs.replace(MACHINE, board="cpu")
-    assert doubts(report(machine=pc, readings=(reading(firmware=None),))) == ()
+    settings = msgspec.structs.replace(SETTINGS, board="cpu")
+    readings = (reading(firmware=None),)
+    assert doubts(report(machine=pc, settings=settings, readings=readings)) == ()
+
+
+def test_a_board_of_another_release_is_no_error() -> None:
+    new = msgspec.structs.replace(MACHINE, board="rpi9")
+    settings = msgspec.structs.replace(SETTINGS, board="rpi9")
+    readings = (reading(firmware=None),)
+    assert doubts(report(machine=new, settings=settings, readings=readings)) == ()

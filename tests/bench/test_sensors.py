@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from edgesam_rt.bench import environment, files, sensors
+from edgesam_rt.bench import environment, sensors
 from edgesam_rt.bench.report import Reading, Throttling
+from edgesam_rt.system import files
 from tests.bench.machines import ABSENT, HWMON, JETSON, LAPTOP, RASPBERRY, Firmware, write
 
 

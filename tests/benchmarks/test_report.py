@@ -11,6 +11,7 @@ from benchmarks import report, tables
 from benchmarks.report import Report
 from edgesam_rt.errors import ConfigError
 from tests.bench.reports import MEANS
+from tests.benchmarks.arm_figures import FIGURES as ARM
 from tests.benchmarks.everything_figures import FIGURES as EVERYTHING
 
 ROW = {"n": 20, "min": 1.0, "p50": 2.0, "p95": 3.0, "p99": 4.0}
@@ -98,14 +99,54 @@ LIMIT = {
         }
     ],
 }
+BACKENDS = {
+    "bundles": [
+        {
+            "precision": "int8",
+            "speed": [
+                {
+                    "backend": backend,
+                    "side": 512,
+                    "threads": 1,
+                    **dict.fromkeys(("encoder", "point", "points"), ROW),
+                }
+                for backend in ("onnxruntime", "litert")
+            ],
+            "agreement": [
+                {
+                    "side": 512,
+                    "photos": 2,
+                    "prompts": 4,
+                    "mean_iou": 0.99,
+                    "p10_iou": 0.98,
+                    "worst_iou": 0.97,
+                }
+            ],
+        }
+    ]
+}
+TRACKING: dict[str, Any] = {
+    "clips": [
+        {
+            "clip": "davis_dog",
+            "frames": 60,
+            "ways": {"track": {"j": 0.8, "empty": 0.0}, "true box": {"j": 0.9, "empty": 0.0}},
+        }
+    ],
+    "mean_j": {"track": 0.8, "true box": 0.9},
+    "times": [{"objects": 4, "seen": 3.5, "wall_ms": {"p50": 10.0, "p95": 20.0}}],
+}
 FIGURES: dict[str, dict[str, Any]] = {
     "accuracy": ACCURACY,
     "accuracy-clips": ACCURACY,
     "accuracy-torch": ACCURACY,
+    "backends": BACKENDS,
     "everything": EVERYTHING,
     "speed": SPEED,
     "pipeline": PIPELINE,
     "limit": LIMIT,
+    "tracking": TRACKING,
+    "arm-proof": ARM,
 }
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from edgesam_rt.cameras.base import Camera
+from edgesam_rt.cameras import Camera, open_camera, parse_source
 from edgesam_rt.clock import CLOCK
 from edgesam_rt.errors import EndOfStream
 from edgesam_rt.records import Frame, check_image
@@ -30,6 +30,14 @@ def frames_of(camera: Camera, most: int = 10) -> Iterator[Frame]:
             return
         assert frame is not None, "no frame within the test's patience"
         yield frame
+
+
+def opened(source: str, *, already_read: int = 0) -> Iterator[Camera]:
+    """Open a source as the command line does, and close it after the test."""
+    camera = open_camera(parse_source(source))
+    list(frames_of(camera, already_read))
+    yield camera
+    camera.close()
 
 
 class CameraContract:
@@ -102,6 +110,13 @@ class CameraContract:
 
     def test_it_tells_its_name(self, camera: Camera) -> None:
         assert camera.name
+
+    def test_it_tells_how_it_is(self, camera: Camera) -> None:
+        next(frames_of(camera))
+        assert camera.health.state == "live"
+        assert camera.health.breaks == {}
+        camera.close()
+        assert camera.health.state == "closed"
 
     def test_close_from_another_thread_ends_a_reading_loop(self, camera: Camera) -> None:
         reading = threading.Event()

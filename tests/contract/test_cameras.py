@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,28 +10,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgesam_rt.cameras import Camera, open_camera, parse_source
-from edgesam_rt.cameras.images import ImagesCamera
-from edgesam_rt.cameras.synthetic import SyntheticCamera
+from edgesam_rt.cameras import Camera, picamera, v4l2
+from edgesam_rt.cameras.picamera import Library
 from edgesam_rt.cameras.table import SOURCES
-from edgesam_rt.cameras.v4l2 import V4l2Camera
-from edgesam_rt.cameras.video import VideoCamera
-from tests.camera_doubles import FakeCapture, cut, write_video
-from tests.contract.camera_contract import CameraContract, LiveCameraContract, frames_of
+from tests.camera_doubles import cut, write_video
+from tests.cameras_live.test_contract import UNDER_CONTRACT as UNDER_CONTRACT_LIVE
+from tests.contract.camera_contract import CameraContract, LiveCameraContract, opened
+from tests.feed_doubles import FakeCapture, fake_library
 
-CAMERAS: tuple[type[Camera], ...] = (ImagesCamera, SyntheticCamera, V4l2Camera, VideoCamera)
+UNDER_CONTRACT = {"file", "images", "picamera", "synthetic", "v4l2"}
 
 
 def test_every_row_of_the_table_is_under_contract() -> None:
-    assert {row.module for row in SOURCES.values()} == {camera.__module__ for camera in CAMERAS}
-
-
-def opened(source: str, *, already_read: int = 0) -> Iterator[Camera]:
-    """Open a source as the command line does, and close it after the test."""
-    camera = open_camera(parse_source(source))
-    list(frames_of(camera, already_read))
-    yield camera
-    camera.close()
+    assert set(SOURCES) == UNDER_CONTRACT | UNDER_CONTRACT_LIVE
 
 
 class TestImages(CameraContract):
@@ -95,19 +87,42 @@ class TestV4l2OnADouble(LiveCameraContract):
     ends = False
 
     @pytest.fixture
-    def capture(self) -> FakeCapture:
-        return FakeCapture()
+    def capture(self, monkeypatch: pytest.MonkeyPatch) -> FakeCapture:
+        capture = FakeCapture()
+        monkeypatch.setattr(v4l2, "opencv_capture", lambda _: capture)
+        monkeypatch.setattr(v4l2, "check_device", lambda device: device)
+        return capture
 
     @pytest.fixture
     def camera(self, capture: FakeCapture) -> Iterator[Camera]:
-        camera = V4l2Camera("/dev/video0", open_capture=lambda _: capture)
-        yield camera
-        camera.close()
+        yield from opened("v4l2:0")
 
     @pytest.fixture
     def idle_camera(self, capture: FakeCapture) -> Iterator[Camera]:
         capture.go.clear()
-        camera = V4l2Camera("/dev/video0", open_capture=lambda _: capture)
-        yield camera
-        capture.go.set()
-        camera.close()
+        for camera in opened("v4l2:0"):
+            yield camera
+            capture.go.set()
+
+
+class TestPicameraOnADouble(LiveCameraContract):
+    ends = False
+
+    @pytest.fixture
+    def library(self, monkeypatch: pytest.MonkeyPatch) -> Library:
+        library = fake_library()
+        monkeypatch.setattr(picamera, "load_library", lambda: library)
+        return library
+
+    @pytest.fixture
+    def camera(self, library: Library) -> Iterator[Camera]:
+        yield from opened("picamera:?size=64x48")
+
+    @pytest.fixture
+    def idle_camera(self, library: Library) -> Iterator[Camera]:
+        for camera in opened("picamera:?size=64x48", already_read=1):
+            library.picamera2.last.go.clear()
+            time.sleep(0.05)
+            while camera.read(0) is not None:
+                pass
+            yield camera

@@ -79,7 +79,7 @@ try:
 except es.BackendMissing as error:
     print(error.exit_code, error)
 """
-    told = run_fresh(code, blocked=["onnxruntime"])
+    told = run_fresh(code, blocked=["onnxruntime", "ai_edge_litert", "tflite_runtime"])
     assert told.startswith("3 ")
     assert "pip install" in told
 

@@ -57,6 +57,11 @@ class TestGood:
                 "/dev/v4l/by-id/usb-046d:0825-index0",
             ),
             ("/dev/video7", "v4l2", "/dev/video7"),
+            ("picamera:", "picamera", ""),
+            ("csi:1", "csi", "1"),
+            ("rtsp://10.0.0.7:8554/cam", "rtsp", "rtsp://10.0.0.7:8554/cam"),
+            ("rtsp://[::1]/cam?channel=1&a=b", "rtsp", "rtsp://[::1]/cam?channel=1&a=b"),
+            ("gst:videotestsrc ! identity", "gst", "videotestsrc ! identity"),
         ],
     )
     def test_a_source_is_known_by_its_scheme_or_by_what_lies_there(
@@ -70,6 +75,18 @@ class TestGood:
 
     def test_options_follow_a_pattern_with_question_marks(self) -> None:
         assert parts("photos/?.png?on_error=stop")[1:] == ("photos/?.png", {"on_error": "stop"})
+
+    def test_options_of_an_address_follow_a_hash(self) -> None:
+        target, options = parts("rtsp://host/cam?channel=1#transport=udp&stall=2")[1:]
+        assert (target, options) == (
+            "rtsp://host/cam?channel=1",
+            {"transport": "udp", "stall": "2"},
+        )
+
+    def test_options_of_a_pipeline_follow_a_hash(self) -> None:
+        text = "gst:souphttpsrc location=http://h/a?b=c ! decodebin#stall=9"
+        target = "souphttpsrc location=http://h/a?b=c ! decodebin"
+        assert parts(text)[1:] == (target, {"stall": "9"})
 
     def test_values_are_decoded_and_paths_are_not(self, here: Path) -> None:
         (here / "a%20b.mp4").write_bytes(b"x")
@@ -105,9 +122,21 @@ class TestBad:
             ("synthetic", r"Did you mean 'synthetic:'\?"),
             (
                 "synthtic:",
-                r"unknown source 'synthtic'. Did you mean 'synthetic'\? Known: file, images",
+                r"unknown source 'synthtic'. Did you mean 'synthetic'\? Known: csi, file",
             ),
             ("http://host/a.mp4", "unknown source 'http'"),
+            ("rtps://me:pw@host/a", r"unknown source 'rtps'. Did you mean 'rtsp'\?.*//\*\*\*@host"),
+            ("rtsp:host/cam", "expected rtsp://HOST:PORT/PATH"),
+            ("rtsp://", "expected rtsp://HOST:PORT/PATH"),
+            ("rtsp://host:99999/cam", "expected rtsp://HOST:PORT/PATH"),
+            ("rtsp://host/a b", "expected rtsp://HOST:PORT/PATH"),
+            ("rtsp://host/cam#trans=udp", "unknown option 'trans'. Did you mean 'transport'"),
+            ("rtsp://host/cam#transport=sctp", "option transport: expected tcp or udp"),
+            ("rtsp://host/cam#1", "after the # come options"),
+            ("gst:", "needs a pipeline"),
+            ("picamera:?controls=AfMode", "option controls: expected NAME:NUMBER"),
+            ("picamera:?controls=A:1.2.3", "option controls: expected NAME:NUMBER"),
+            ("rtsp://host/cam#login_file=", "option login_file: expected a name"),
             ("synthetic:abc", "nothing follows synthetic: but options"),
             ("clip.mp4?lop=1", r"unknown option 'lop'. Did you mean 'loop'\?"),
             ("photos?size=1x1", "unknown option 'size'. images: knows on_error"),
@@ -180,5 +209,6 @@ class TestOpening:
             "frames": None,
             "live": False,
             "seed": 0,
+            "silent_after": None,
             "size": (640, 480),
         }

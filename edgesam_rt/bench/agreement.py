@@ -1,0 +1,73 @@
+"""How much two backends agree: the masks that they give to the same prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from edgesam_rt.bench.protocols import iou
+from edgesam_rt.bundle import Bundle
+from edgesam_rt.records import Prompt
+from edgesam_rt.segmenter import Decoder, Encoder, EngineOptions
+from edgesam_rt.selftest import cosine
+from edgesam_rt.types import U8
+
+Case = tuple[U8, Sequence[Prompt]]
+
+
+@dataclass
+class Agreement:
+    """What was found: one IoU per prompt, one cosine per picture and tensor of the embedding."""
+
+    ious: list[float] = field(default_factory=list)
+    cosines: dict[str, list[float]] = field(default_factory=dict)
+    pictures: int = 0
+
+    def figures(self) -> dict[str, Any]:
+        """For a report, rounded."""
+        return {
+            "photos": self.pictures,
+            "prompts": len(self.ious),
+            "mean_iou": round(float(np.mean(self.ious)), 4),
+            "p10_iou": round(float(np.percentile(self.ious, 10)), 4),
+            "worst_iou": round(float(min(self.ious)), 4),
+            "cosine": {n: round(float(np.mean(v)), 5) for n, v in self.cosines.items()},
+        }
+
+
+def agreement(
+    bundle: Bundle, backends: tuple[str, str], side: int, cases: Iterable[Case]
+) -> Agreement:
+    """Answer prompts by two backends of a bundle.
+
+    Args:
+        bundle: that has engines for both.
+        backends: their names.
+        side: of the encoder, px.
+        cases: pictures, (H, W, 3) uint8 RGB, each with prompts about it.
+    """
+    found = Agreement()
+    opened = [_open(bundle, name, side) for name in backends]
+    for pixels, prompts in cases:
+        made = [encoder.encode(pixels) for encoder, _ in opened]
+        left, right = (
+            encoder.without_padding(e).tensors for (encoder, _), e in zip(opened, made, strict=True)
+        )
+        for name, values in left.items():
+            found.cosines.setdefault(name, []).append(cosine(values, right[name]))
+        masks = [d.predict(e, prompts) for (_, d), e in zip(opened, made, strict=True)]
+        pairs = zip(*(m.each_mask() for m in masks), strict=True)
+        found.ious += [iou(a, b) if (a | b).any() else 1.0 for a, b in pairs]
+        found.pictures += 1
+    for encoder, decoder in opened:
+        encoder.close()
+        decoder.close()
+    return found
+
+
+def _open(bundle: Bundle, backend: str, side: int) -> tuple[Encoder, Decoder]:
+    options = EngineOptions(backend)
+    return Encoder(bundle, options, side), Decoder(bundle, options, side)

@@ -1,0 +1,1 @@
+"""See ../tensorrt: the double, under the real name."""
