@@ -134,3 +134,12 @@ def unknown_name(what: str, got: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(got, names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"unknown {what} {got!r}.{hint} Known: {', '.join(names) or 'none'}."
+
+
+def as_ours(error: Exception) -> EdgeSamError:
+    """Return an error of this package as it is, any other as a bug of ours with it as its cause."""
+    if isinstance(error, EdgeSamError):
+        return error
+    ours = InternalError(f"{type(error).__name__}: {error}")
+    ours.__cause__ = error
+    return ours

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from edgesam_rt.cameras.health import CameraHealth
 from edgesam_rt.records import Frame
 
 
@@ -29,6 +30,11 @@ class Camera(Protocol):
     length: int | None
     losses: Mapping[str, int]
 
+    @property
+    def health(self) -> CameraHealth:
+        """How it is now; may be asked from any thread, while another reads."""
+        ...
+
     def read(self, timeout_s: float) -> Frame | None:
         """Return the next frame, or None if there was none in time.
 
@@ -49,12 +55,15 @@ class SourceSpec:
 
     Attributes:
         scheme: a row of `cameras/table.py`.
-        target: what follows the colon: a path, a device.
-        options: the query, decoded.
-        text: as the user wrote it, for messages.
+        target: what follows the colon: a path, a device; of an address or pipeline, all of it,
+            without its secrets.
+        options: decoded.
+        text: as the user wrote it, without secrets, for messages.
+        secret: the target with its secrets; in no message, no log, no `repr`.
     """
 
     scheme: str
     target: str
     options: Mapping[str, str] = field(default_factory=dict)
     text: str = ""
+    secret: str = field(default="", repr=False)

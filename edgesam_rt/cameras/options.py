@@ -7,9 +7,11 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from edgesam_rt.cameras.base import SourceSpec
+from edgesam_rt.cameras.patience import Patience
 from edgesam_rt.errors import ConfigError
 
 _LONGEST_SIDE = 16384
@@ -91,6 +93,33 @@ def size(default: tuple[int, int] | None, least: int, help_line: str) -> Option:
     return Option(parse, expected, default, help_line)
 
 
+def named_numbers(help_line: str) -> Option:
+    """Names with numbers, as AfMode:2,AnalogueGain:4.0."""
+
+    def parse(text: str) -> dict[str, int | float]:
+        found = [re.fullmatch(r"(\w+):(-?[0-9.]+)", part) for part in text.split(",")]
+        return {m[1]: float(m[2]) if "." in m[2] else int(m[2]) for m in map(_found, found)}
+
+    return Option(parse, "NAME:NUMBER,…, as AfMode:2,AnalogueGain:4.0", None, help_line)
+
+
+def text(help_line: str) -> Option:
+    """Any text but none."""
+
+    def parse(given: str) -> str:
+        if not given.strip():
+            raise ValueError(given)
+        return given
+
+    return Option(parse, "a name", None, help_line)
+
+
+def _found(match: re.Match[str] | None) -> re.Match[str]:
+    if match is None:
+        raise ValueError
+    return match
+
+
 def read_options(spec: SourceSpec, known: Mapping[str, Option]) -> dict[str, Any]:
     """Return the value of every known option: the given ones parsed, else the defaults.
 
@@ -114,3 +143,25 @@ def read_options(spec: SourceSpec, known: Mapping[str, Option]) -> dict[str, Any
                 f"source {source!r}: option {name}: expected {known[name].expected}, got {text!r}."
             ) from error
     return values
+
+
+def patience_of(values: Mapping[str, Any]) -> Patience:
+    """Return the deadlines among the values of a live camera's options."""
+    return Patience(
+        open_s=values["open"], stall_s=values["stall"], retry_s=values["retry"], wait=values["wait"]
+    )
+
+
+LIVE: Mapping[str, Option] = {
+    "open": number(Patience.open_s, 0.0, 600.0, "seconds from a try to its first frame, at most"),
+    "retry": number(Patience.retry_s, 0.0, 3600.0, "seconds between two tries, at most"),
+    "stall": number(
+        Patience.stall_s, 0.0, 600.0, "seconds without a frame after which it is opened anew"
+    ),
+    "wait": flag(Patience.wait, "wait for a camera that was never there; else that is an error"),
+}
+
+
+def live(**own: Option) -> Mapping[str, Option]:
+    """Return a live camera's own options and those that all live cameras have, sorted."""
+    return MappingProxyType(dict(sorted({**LIVE, **own}.items())))

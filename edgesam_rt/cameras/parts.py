@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from edgesam_rt.cameras.health import CameraHealth
 from edgesam_rt.clock import Clock
 from edgesam_rt.errors import EndOfStream
 
@@ -31,6 +32,12 @@ class CameraParts:
         self.losses: Mapping[str, int] = MappingProxyType({})
         self._clock = clock
         self._closed = threading.Event()
+        self._counting = threading.Lock()
+
+    @property
+    def health(self) -> CameraHealth:
+        """A source that cannot break while it is open is live until it is closed."""
+        return CameraHealth("closed" if self._closed.is_set() else "live")
 
     def close(self) -> None:
         """End the stream; a second call does nothing. Wakes a `read` in another thread."""
@@ -39,8 +46,9 @@ class CameraParts:
     def _lose(self, reason: str, count: int = 1) -> None:
         """Count lost frames; readers of `losses` keep the mapping that they have."""
         if count > 0:
-            so_far = self.losses.get(reason, 0)
-            self.losses = MappingProxyType({**self.losses, reason: so_far + count})
+            with self._counting:
+                so_far = self.losses.get(reason, 0)
+                self.losses = MappingProxyType({**self.losses, reason: so_far + count})
 
     def _end(self) -> EndOfStream:
         """Return the exception of a source that has no more frames."""

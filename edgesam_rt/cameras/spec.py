@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from edgesam_rt.cameras.base import SourceSpec
 from edgesam_rt.cameras.options import read_options
+from edgesam_rt.cameras.secrets import redact, redact_address
 from edgesam_rt.cameras.table import SOURCES
 from edgesam_rt.errors import ConfigError, unknown_name
 from edgesam_rt.imaging.files import is_picture_name, no_such_file
@@ -15,12 +16,15 @@ from edgesam_rt.paths import user_path
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9_-]*):")
 _QUERY = re.compile(r"\?([A-Za-z_]\w*=[^&?]*(?:&[A-Za-z_]\w*=[^&?]*)*)$")
+_PAIR = re.compile(r"[A-Za-z_]\w*=[^&]*")
 _DEVICE = re.compile(r"/dev/(video\d|v4l/)")
 _WILD = re.compile(r"[*?\[]")
 
 
 def parse_source(text: str) -> SourceSpec:
     """Parse `scheme:target?option=value&…` or a bare path.
+
+    Addresses and pipelines take their options after a #, for a ? may be part of them.
 
     A bare path, and the target of `file:`, may be a video, a picture, a folder or a pattern of
     pictures, or a camera's device. Colons and question marks may be part of a path: only a known
@@ -36,6 +40,8 @@ def parse_source(text: str) -> SourceSpec:
     if not text.strip():
         raise ConfigError(f"no source given. Give a path, or one of: {_all_schemes()}.")
     scheme, rest = _split_scheme(text)
+    if scheme and SOURCES[scheme].mark == "#":
+        return _with_secrets(scheme, rest, text)
     target, options = _split_options(rest)
     if scheme in ("", "file"):
         scheme, target = _what_lies_at(target)
@@ -43,6 +49,44 @@ def parse_source(text: str) -> SourceSpec:
     read_options(spec, SOURCES[scheme].options)
     _check_target(spec)
     return spec
+
+
+def _with_secrets(scheme: str, rest: str, text: str) -> SourceSpec:
+    """Parse an address or a pipeline; a login in it goes nowhere but into `secret`."""
+    is_address = SOURCES[scheme].target == "address"
+    hide = redact_address if is_address else redact
+    whole, _, query = rest.partition("#")
+    if query and not all(_PAIR.fullmatch(part) for part in query.split("&")):
+        raise ConfigError(
+            f"source {hide(text)!r}: after the # come options, as NAME=VALUE&NAME=VALUE; write %23 "
+            "for a # that is part of the source."
+        )
+    options = _pairs(query, hide(text)) if query else {}
+    secret = f"{scheme}:{whole}" if is_address else whole
+    spec = SourceSpec(scheme, hide(secret), options, hide(text), secret=secret)
+    (_check_address if is_address else _check_pipeline)(spec)
+    read_options(spec, SOURCES[scheme].options)
+    return spec
+
+
+def _check_address(spec: SourceSpec) -> None:
+    try:
+        parts = urlsplit(spec.secret)
+        good = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        good = False
+    if not good or re.search(r"\s", spec.secret):
+        raise ConfigError(
+            f"source {spec.text!r}: expected {spec.scheme}://HOST:PORT/PATH; percent-encode what "
+            "is special in a login, or give it by #login_file=."
+        )
+
+
+def _check_pipeline(spec: SourceSpec) -> None:
+    if not spec.target.strip():
+        raise ConfigError(
+            f"source {spec.text!r}: needs a pipeline, as 'gst:videotestsrc is-live=true'."
+        )
 
 
 def is_pattern(target: str) -> bool:
@@ -59,7 +103,7 @@ def _split_scheme(text: str) -> tuple[str, str]:
         raise ConfigError(f"source {text!r}: no such file or folder. Did you mean '{text}:'?")
     if found and not _exists(_split_options(text)[0]):
         unknown = unknown_name("source", found[1], SOURCES)
-        raise ConfigError(f"{unknown} No file is called {text!r}.")
+        raise ConfigError(f"{unknown} No file is called {redact(text)!r}.")
     return "", text
 
 
@@ -68,13 +112,18 @@ def _split_options(text: str) -> tuple[str, dict[str, str]]:
     found = None if _exists(text) else _QUERY.search(text)
     if not found:
         return text, {}
+    return text[: found.start()], _pairs(found[1], text)
+
+
+def _pairs(query: str, text: str) -> dict[str, str]:
+    """Return the options of a query; `text` is the source, for messages."""
     options: dict[str, str] = {}
-    for part in found[1].split("&"):
+    for part in query.split("&"):
         name, _, value = part.partition("=")
         if name in options:
             raise ConfigError(f"source {text!r}: option {name!r} is given twice.")
         options[name] = unquote(value)
-    return text[: found.start()], options
+    return options
 
 
 def _what_lies_at(target: str) -> tuple[str, str]:

@@ -54,6 +54,7 @@ def open_source(spec: SourceSpec, clock: Clock = CLOCK) -> SyntheticCamera:
         frames=values["frames"],
         live=values["live"],
         seed=values["seed"],
+        silent_after=values["silent_after"],
         clock=clock,
     )
 
@@ -71,6 +72,7 @@ class SyntheticCamera(CameraParts):
         frames: how many; None: 100, or endless if live.
         live: give each frame at its time.
         seed: another ground and other paths.
+        silent_after: how many frames before it hangs, as cameras do; None: never.
         name: what to call it.
         clock: stamps the frames and keeps the pace.
     """
@@ -83,6 +85,7 @@ class SyntheticCamera(CameraParts):
         frames: int | None = None,
         live: bool = False,
         seed: int = 0,
+        silent_after: int | None = None,
         name: str = "synthetic:",
         clock: Clock = CLOCK,
     ) -> None:
@@ -92,6 +95,7 @@ class SyntheticCamera(CameraParts):
         self._ground = _ground(size_wh, rng)
         self._shapes = _shapes(size_wh, rng)
         self._pace = Pace(fps, clock, self._closed) if live else None
+        self._silent_after = silent_after
         self._next = 0
 
     def read(self, timeout_s: float) -> Frame | None:
@@ -103,7 +107,10 @@ class SyntheticCamera(CameraParts):
         if self.length is not None and self._next >= self.length:
             raise self._end()
         index: int | None = self._next
-        if self._pace is not None:
+        if self._silent_after is not None and self._next >= self._silent_after:
+            index = None
+            self._closed.wait(timeout_s)
+        elif self._pace is not None:
             index = self._pace.wait(self._next, timeout_s)
         if self._closed.is_set():
             raise self._end()

@@ -10,55 +10,34 @@ import glob
 import logging
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from edgesam_rt.cameras.base import SourceSpec
-from edgesam_rt.cameras.newest import Newest
-from edgesam_rt.cameras.options import read_options
-from edgesam_rt.cameras.parts import CameraParts
+from edgesam_rt.cameras.opencv_feed import Capture, OpencvFeed
+from edgesam_rt.cameras.options import patience_of, read_options
+from edgesam_rt.cameras.reconnect import LiveCamera
+from edgesam_rt.cameras.stamps import plausible_ns
 from edgesam_rt.cameras.table import SOURCES
-from edgesam_rt.clock import CLOCK, Clock, elapsed_ms
-from edgesam_rt.errors import CameraError, CameraMissing
+from edgesam_rt.clock import CLOCK, Clock
+from edgesam_rt.errors import CameraMissing
 from edgesam_rt.imaging.quiet import quiet_opencv
-from edgesam_rt.records import Frame
-from edgesam_rt.types import U8
 
 log = logging.getLogger(__name__)
 
-_MOST_BROKEN = 30  # undecodable pictures in a row; then the cable or the camera is at fault
 
-
-class Capture(Protocol):
-    """What is used of `cv2.VideoCapture`."""
-
-    def isOpened(self) -> bool: ...  # noqa: D102, N802 - OpenCV's names
-
-    def set(self, propId: int, value: float) -> bool: ...  # noqa: D102, N803
-
-    def get(self, propId: int) -> float: ...  # noqa: D102, N803
-
-    def grab(self) -> bool: ...  # noqa: D102
-
-    def retrieve(self) -> tuple[bool, Any]: ...  # noqa: D102
-
-    def release(self) -> None: ...  # noqa: D102
-
-
-def open_source(spec: SourceSpec, clock: Clock = CLOCK) -> V4l2Camera:
+def open_source(spec: SourceSpec, clock: Clock = CLOCK) -> LiveCamera:
     """Open `v4l2:DEVICE`; the device may be a path, a number, or nothing for /dev/video0."""
     values = read_options(spec, SOURCES["v4l2"].options)
     target = spec.target or "0"
     device = f"/dev/video{target}" if target.isdecimal() else target
-    return V4l2Camera(
-        check_device(device),
-        name=spec.text or f"v4l2:{target}",
-        size_wh=values["size"],
-        fps=values["fps"],
-        pixel_format=values["format"],
-        clock=clock,
-    )
+
+    def open_feed() -> OpencvFeed:
+        return V4l2Feed(check_device(device), values, clock)
+
+    name = spec.text or f"v4l2:{target}"
+    return LiveCamera(name, open_feed, patience=patience_of(values), clock=clock)
 
 
 def check_device(
@@ -68,6 +47,9 @@ def check_device(
     may_use: Callable[[str, int], bool] = os.access,
 ) -> str:
     """Return the path of a device that is there and may be opened, links resolved.
+
+    Asked before every connection: a camera that was plugged in again may have another number, and
+    its link in /dev/v4l/by-id then leads there.
 
     Raises:
         CameraMissing: it is not there (the message lists those that are), is no device, or its
@@ -99,20 +81,17 @@ def opencv_capture(device: str) -> Capture:
         return cv2.VideoCapture(device, cv2.CAP_V4L2)
 
 
-class V4l2Camera(CameraParts):
-    """A V4L2 camera, read by a thread of its own so that the newest frame is always at hand.
+class V4l2Feed(OpencvFeed):
+    """An open V4L2 device, in the mode that was asked for or the nearest that it has.
 
-    A frame is stamped when the driver hands it over; `capture_ms` is the time to decode it. Frames
-    replaced before they were read are counted in `losses` ("late"), ids skip them, and so are
-    pictures that arrive damaged ("unreadable").
+    A picture is stamped by the driver, on the monotonic clock as V4L2 drivers do; if its stamp
+    cannot be that, by its arrival. `capture_ms` is the time to decode it.
 
     Args:
         device: path of the device.
-        name: what to call it.
-        size_wh: size to ask for, px; None leaves the driver's choice.
-        fps: rate to ask for; None leaves the driver's choice.
-        pixel_format: "mjpg" (most frames over USB 2) or "yuyv" (no loss, few frames).
-        clock: stamps the frames.
+        asked: the options `size`, `fps` (None leaves the driver's choice) and `format`: "mjpg"
+            (most frames over USB 2) or "yuyv" (no loss, few frames).
+        clock: stamps the arrivals.
         open_capture: opens the device; tests put a double here.
 
     Raises:
@@ -122,88 +101,58 @@ class V4l2Camera(CameraParts):
     def __init__(
         self,
         device: str,
-        *,
-        name: str = "",
-        size_wh: tuple[int, int] | None = None,
-        fps: float | None = None,
-        pixel_format: str = "mjpg",
+        asked: Mapping[str, Any],
         clock: Clock = CLOCK,
-        open_capture: Callable[[str], Capture] = opencv_capture,
+        *,
+        open_capture: Callable[[str], Capture] | None = None,
     ) -> None:
-        super().__init__(name or f"v4l2:{device}", clock=clock, live=True)
-        self._capture = open_capture(device)
-        if not self._capture.isOpened():
-            self._capture.release()
+        capture = (open_capture or opencv_capture)(device)
+        if not capture.isOpened():
+            capture.release()
             raise CameraMissing(
                 f"v4l2: {device} is there but does not open as a camera. Another program may hold "
                 f"it (fuser {device}), or it is a camera's second node: try the one before it."
             )
-        self._ask(pixel_format, size_wh, fps)
-        self._index = 0
-        self._broken = 0
-        self._newest = Newest(
-            self._take,
-            self._capture.release,
-            on_replaced=lambda: self._lose("late"),
-            name=f"grab:{device}",
+        _ask(capture, asked)
+        super().__init__(
+            capture,
+            clock,
+            stamp=_driver_stamp,
+            ended=f"v4l2: {device} stopped giving frames. Unplugged, short of power, or too much "
+            "for its USB bus? dmesg tells; try a smaller size=.",
         )
+        _compare(device, capture, asked, self)
 
-    def read(self, timeout_s: float) -> Frame | None:
-        """Return the newest frame not yet given, or None if none came in `timeout_s`.
 
-        Raises:
-            EndOfStream: the camera was closed.
-            CameraError: the device stopped giving frames.
-        """
-        frame = None if self._closed.is_set() else self._newest.get(timeout_s)
-        if frame is None and self._closed.is_set():
-            raise self._end()
-        return frame
+def _driver_stamp(capture: Capture, arrived_ns: int) -> int:
+    """Return the driver's time of the picture: OpenCV gives the buffer's timestamp so."""
+    import cv2
 
-    def close(self) -> None:
-        """Give the device back; a second call does nothing. Wakes a `read` in another thread."""
-        super().close()
-        self._newest.close()
+    return plausible_ns(round(capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6), arrived_ns)
 
-    def _take(self) -> Frame | None:
-        """Wait for a picture and decode it; None if it was damaged."""
-        import cv2
 
-        if not self._capture.grab():
-            raise CameraError(
-                f"{self.name}: the device stopped giving frames after {self._index}. Unplugged, "
-                "short of power, or too much for its USB bus? dmesg tells; try a smaller size=."
-            )
-        captured_at_ns = self._clock.now_ns()
-        index, self._index = self._index, self._index + 1
-        good, bgr = self._capture.retrieve()
-        if not good or bgr is None:
-            self._lose("unreadable")
-            self._broken += 1
-            if self._broken >= _MOST_BROKEN:
-                raise CameraError(f"{self.name}: {self._broken} damaged pictures in a row.")
-            return None
-        self._broken = 0
-        pixels: U8 = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-        capture_ms = elapsed_ms(captured_at_ns, self._clock)
-        return Frame(index, pixels, captured_at_ns, f"frame-{index:06d}", capture_ms)
+def _ask(capture: Capture, asked: Mapping[str, Any]) -> None:
+    """Ask the driver for a mode; the format comes first, for it decides which sizes there are."""
+    import cv2
 
-    def _ask(self, pixel_format: str, size_wh: tuple[int, int] | None, fps: float | None) -> None:
-        """Ask the driver for a mode; it may give another, which is logged and then told."""
-        import cv2
+    capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*asked["format"].upper()))
+    if asked["size"] is not None:
+        capture.set(cv2.CAP_PROP_FRAME_WIDTH, asked["size"][0])
+        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, asked["size"][1])
+    if asked["fps"] is not None:
+        capture.set(cv2.CAP_PROP_FPS, asked["fps"])
+    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
 
-        capture = self._capture
-        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*pixel_format.upper()))
-        if size_wh is not None:
-            capture.set(cv2.CAP_PROP_FRAME_WIDTH, size_wh[0])
-            capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size_wh[1])
-        if fps is not None:
-            capture.set(cv2.CAP_PROP_FPS, fps)
-        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-        wide = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
-        high = int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
-        rate = capture.get(cv2.CAP_PROP_FPS)
-        self.size_wh = (wide, high) if wide > 0 and high > 0 else None
-        self.fps = rate if 0 < rate <= 1000 else None
-        if size_wh not in (None, self.size_wh):
-            log.warning("%s: asked for %s, the camera gives %dx%d", self.name, size_wh, wide, high)
+
+def _compare(device: str, capture: Capture, asked: Mapping[str, Any], given: OpencvFeed) -> None:
+    """Log where the driver gives another mode than it was asked for."""
+    import cv2
+
+    code = int(capture.get(cv2.CAP_PROP_FOURCC))
+    name = code.to_bytes(4, "little").decode("ascii", "replace").strip("\0 ").lower()
+    for what, wanted, got in (
+        ("size", asked["size"], given.size_wh),
+        ("format", asked["format"], name or asked["format"]),
+    ):
+        if wanted not in (None, got):
+            log.warning("v4l2: %s: asked for %s %s, the camera gives %s", device, what, wanted, got)

@@ -1,0 +1,85 @@
+"""Logins of network cameras: read them, put them into an address, keep them out of all we say."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from edgesam_rt.errors import ConfigError
+from edgesam_rt.paths import user_path
+
+_HIDDEN = "***"
+_USERINFO = re.compile(r"(?<=://)\S*@")  # a password may hold what an address may not
+_ADDRESS = re.compile(r"(?s)(?<=//).*@")
+_NAMED = re.compile(
+    r"(?i)\b((?:[a-z-]*[_-])?(?:pass(?:word|wd)?|pwd|pw|token|secret|key|auth|sig(?:nature)?)\s*=\s*)"
+    r"(?:\"[^\"]*\"|[^\s&!;,#\"']+)"
+)
+
+
+def redact(text: str) -> str:
+    """Return a text without the logins and tokens of addresses and pipelines in it.
+
+    Hidden are `user:password@` of an address and the values of parameters named like a secret
+    (`password=`, `user-pw=`, `token=`, …).
+    """
+    return _NAMED.sub(rf"\g<1>{_HIDDEN}", _USERINFO.sub(f"{_HIDDEN}@", text))
+
+
+def redact_address(text: str) -> str:
+    """Return an address without its login, whatever characters that has."""
+    return redact(_ADDRESS.sub(f"{_HIDDEN}@", text))
+
+
+def with_login(url: str, login: str) -> str:
+    """Put `user:password` into an address, in place of the login in it."""
+    parts = urlsplit(url)
+    user, _, password = login.partition(":")
+    host = parts.netloc.rpartition("@")[2]
+    place = f"{quote(user, safe='')}:{quote(password, safe='')}@{host}"
+    return urlunsplit(parts._replace(netloc=place))
+
+
+def read_login(variable: str | None, file: str | None) -> str | None:
+    """Return `user:password` from an environment variable or a file; None where none is named.
+
+    A file's name without a slash is looked for in CREDENTIALS_DIRECTORY first, where systemd's
+    `LoadCredential=` puts it.
+
+    Raises:
+        ConfigError: both are named, it is not there, or is not of that form.
+    """
+    if variable and file:
+        raise ConfigError("login_env and login_file are both given: one login, one place.")
+    if variable:
+        text = os.environ.get(variable)
+        if text is None:
+            raise ConfigError(f"login_env: there is no {variable} in the environment.")
+        return _form(text, f"login_env: {variable}")
+    if file:
+        return _form(_text_of(_place_of(file)), f"login_file: {file}")
+    return None
+
+
+def _place_of(file: str) -> Path:
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if folder and "/" not in file and (Path(folder) / file).exists():
+        return Path(folder) / file
+    return user_path(file)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigError(f"login_file: {path}: cannot be read: {why}.") from None
+
+
+def _form(text: str, where: str) -> str:
+    login = text.strip()
+    if not re.fullmatch(r"[^:\s][^:]*:.+", login) or "\n" in login:
+        raise ConfigError(f"{where}: expected one line, user:password; got something else.")
+    return login
