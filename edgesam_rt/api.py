@@ -171,8 +171,11 @@ class Segmenter:
 
         Args:
             source: as on the command line: a path, "v4l2:/dev/video0", "synthetic:?frames=50", …
-            prompts: asked of every frame: one, or a sequence with one per object.
-            mode: "prompt" or "everything"; None: "prompt" if there are prompts.
+            prompts: asked of every frame: one, or a sequence with one per object; in track mode of
+                the first one.
+            mode: "prompt", "everything", or "track": objects prompted in the first frame are
+                followed, and `Result.tracks` says how it stands with them. None: "prompt" if there
+                are prompts.
             strategy: of everything mode, see `everything`.
             budget_ms: capture to result; None is the board's, 0 none.
             max_frames: stop after so many.

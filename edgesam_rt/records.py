@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -241,6 +242,28 @@ class Embedding:
         return self.fit.side
 
 
+TrackState = Literal["tracked", "lost", "re-acquired"]
+
+
+@dataclass(frozen=True)
+class TrackStatus:
+    """How it stands with one object that is followed.
+
+    Attributes:
+        track_id: its name, never used again in a run.
+        state: "re-acquired" in the first frame in which it is seen again after it was lost; "lost":
+            its mask is empty.
+        unseen_ms: since the frame in which it was last seen, or first asked for if never; 0 if it
+            is seen in this one.
+        last_box_xyxy: where it was last seen, px of this picture; None if never.
+    """
+
+    track_id: int
+    state: TrackState
+    unseen_ms: float
+    last_box_xyxy: tuple[float, float, float, float] | None
+
+
 @dataclass(frozen=True, eq=False)
 class MaskSet:
     """K masks of one picture. Low-resolution logits are kept; the rest is made when asked for.
@@ -256,6 +279,7 @@ class MaskSet:
         stability_offset: in everything mode, see `stability_score`; else 0.
         completeness: in everything mode with a deadline, share of the prompts that were answered in
             time; 1 if nothing was left.
+        tracks: in track mode, how it stands with the object of each mask; else empty.
     """
 
     low_res_logits: F32
@@ -265,6 +289,7 @@ class MaskSet:
     point_coords: F32 = field(default_factory=lambda: np.zeros((0, 2), np.float32))
     stability_offset: float = 0.0
     completeness: float = 1.0
+    tracks: tuple[TrackStatus, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         """Check that all K agree."""
@@ -290,6 +315,7 @@ class MaskSet:
             self.point_coords[pick] if len(self.point_coords) else self.point_coords,
             self.stability_offset,
             self.completeness,
+            tracks=tuple(self.tracks[i] for i in pick) if self.tracks else (),
         )
 
     @property
@@ -367,8 +393,9 @@ class Result:
     Attributes:
         frame: the picture it is about.
         masks: one mask per object, in the order of `object_ids`.
-        object_ids: names of the objects, ints from 1; in everything mode by rank.
-        prompts: what was asked, one per object; empty in everything mode.
+        object_ids: names of the objects, ints from 1; in everything mode by rank, in track mode
+            the track ids.
+        prompts: what was asked, one per object; empty in everything and in track mode.
         timings: where the time went; `timings.age_ms` is capture to result.
         backend: what ran the engines.
         bundle: name and version of the bundle.
@@ -387,3 +414,8 @@ class Result:
     encoder_side: int
     ladder_step: int = 0
     dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def tracks(self) -> tuple[TrackStatus, ...]:
+        """In track mode, how it stands with each object; else empty."""
+        return self.masks.tracks

@@ -1,4 +1,4 @@
-"""The JSON Schema of a configuration file, for editors: `python -m edgesam_rt.cli.config_schema`."""
+"""The JSON Schema of a configuration, for editors: `python -m edgesam_rt.cli.config_schema`."""
 
 from __future__ import annotations
 

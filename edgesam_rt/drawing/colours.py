@@ -18,12 +18,12 @@ _NEAR_SHARE = 0.02  # of the longer side of the picture: boxes so near are neigh
 def of(result: Result) -> list[Rgb]:
     """One colour per object.
 
-    What was asked for by a prompt keeps the colour of its id in every frame. The many masks of
-    everything mode, whose ids are ranks, get colours that differ most from those of the masks that
-    they touch or lie on.
+    What was asked for by a prompt, or is followed, keeps the colour of its id in every frame. The
+    many masks of everything mode, whose ids are ranks, get colours that differ most from those of
+    the masks that they touch or lie on.
     """
     ids = result.object_ids
-    if result.prompts or len(ids) <= FEW:
+    if result.prompts or result.tracks or len(ids) <= FEW:
         return [colour(object_id) for object_id in ids]
     return _apart(result.masks)
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from edgesam_rt.drawing import colours, marks, strip
 from edgesam_rt.drawing.owners import Owners
-from edgesam_rt.drawing.palette import DARK, Rgb
+from edgesam_rt.drawing.palette import DARK, Rgb, colour
 from edgesam_rt.drawing.pens import Pens
 from edgesam_rt.drawing.shapes import Place, Shape, shape_of
-from edgesam_rt.records import Result
+from edgesam_rt.records import Result, TrackStatus
 from edgesam_rt.types import U8
 
 _COLOUR_SHARE = 0.45  # of the fill; the rest is the picture
@@ -47,6 +47,7 @@ def draw(result: Result, *, fps: float | None = None) -> U8:
     for object_id, prompt in zip(result.object_ids, result.prompts, strict=False):
         marks.draw_prompt(picture, prompt, object_id, pens, ground)
     tags = [_tag(place, result, owners) for place in places]
+    tags += [_lost_tag(track) for track in result.tracks if track.state == "lost"]
     few = count <= colours.FEW
     if not few:  # those of which most is seen first, those of which nothing is seen not at all
         tags = sorted((tag for tag in tags if tag.area), key=lambda tag: -tag.area)
@@ -102,4 +103,16 @@ def _tag(place: Place, result: Result, owners: Owners) -> marks.Tag:
     score = f"  {masks.predicted_iou[place.index]:.2f}" if is_few else ""
     heart, seen = owners.heart(place)
     area = int(masks.areas[place.index]) if is_few else seen
-    return marks.Tag(object_id, f"{object_id}{score}", heart, place.box, area, place.ink)
+    is_back = bool(result.tracks) and result.tracks[place.index].state == "re-acquired"
+    text = f"{object_id}{'  re-acquired' if is_back else ''}{score}"
+    return marks.Tag(object_id, text, heart, place.box, area, place.ink)
+
+
+def _lost_tag(track: TrackStatus) -> marks.Tag:
+    """The name of an object that is not seen, where it was seen last."""
+    left, top, right, bottom = (int(v) for v in track.last_box_xyxy or (0, 0, 0, 0))
+    heart = (left + right) // 2, (top + bottom) // 2
+    ink = colour(track.track_id)
+    return marks.Tag(
+        track.track_id, f"{track.track_id}  lost", heart, (left, top, right, bottom), 0, ink
+    )

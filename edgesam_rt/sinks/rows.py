@@ -8,7 +8,7 @@ from typing import SupportsFloat
 
 import numpy as np
 
-from edgesam_rt.records import BOX_TOP_LEFT, FOREGROUND, Prompt, Result
+from edgesam_rt.records import BOX_TOP_LEFT, FOREGROUND, Prompt, Result, TrackStatus
 
 SCHEMA = 1
 
@@ -23,7 +23,8 @@ def to_row(result: Result, *, with_rle: bool = True) -> Row:
         with_rle: whether each object carries its mask.
     """
     h, w = result.frame.image_hw
-    left = {} if result.prompts else {"completeness": _number(result.masks.completeness, 4)}
+    was_told = result.prompts or result.tracks  # what to look for; only everything mode is not
+    left = {} if was_told else {"completeness": _number(result.masks.completeness, 4)}
     return {
         "schema": SCHEMA,
         "frame_id": result.frame.frame_id,
@@ -56,12 +57,24 @@ def _objects(result: Result, with_rle: bool) -> list[Row]:
         }
         if len(masks.stability_score):
             row["stability_score"] = _number(masks.stability_score[i], 4)
+        if result.tracks:
+            row |= _track(result.tracks[i])
         if i < len(prompts):
             row["prompt"] = prompts[i]
         if with_rle:
             row["rle"] = texts[i]
         rows.append(row)
     return rows
+
+
+def _track(track: TrackStatus) -> Row:
+    box = track.last_box_xyxy
+    return {
+        "track_id": track.track_id,
+        "state": track.state,
+        "unseen_ms": _number(track.unseen_ms, 3),
+        "last_box_xyxy": None if box is None else [_number(v, 1) for v in box],
+    }
 
 
 def _prompts(result: Result) -> list[Row]:

@@ -1,0 +1,1 @@
+"""Following objects that were prompted once; docs/tracking.md tells how."""
