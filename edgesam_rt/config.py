@@ -40,10 +40,17 @@ def load_toml(path: Path, kind: type[T]) -> T:
     return convert(raw, kind, str(path))
 
 
-def convert(raw: object, kind: type[T], where: str) -> T:
-    """Turn plain data into a msgspec.Struct; see `load_toml` for the errors."""
+def convert(raw: object, kind: type[T], where: str, *, strict: bool = True) -> T:
+    """Turn plain data into a msgspec.Struct; see `load_toml` for the errors.
+
+    Args:
+        raw: the data.
+        kind: the msgspec.Struct.
+        where: it comes from, for messages.
+        strict: whether "2" is no number; the environment has texts alone.
+    """
     try:
-        return msgspec.convert(raw, kind)
+        return msgspec.convert(raw, kind, strict=strict)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{where}: {_explain(str(error), kind)}") from error
 
@@ -76,7 +83,7 @@ def _keys(kind: Any) -> Iterator[str]:
         elif isinstance(node, msgspec.inspect.UnionType):
             stack.extend(node.types)
         else:
-            for name in ("item_type", "item_types", "value_type"):
+            for name in ("type", "item_type", "item_types", "value_type"):
                 inner = getattr(node, name, None)
                 if inner is not None:
                     stack.extend(inner if isinstance(inner, tuple) else (inner,))

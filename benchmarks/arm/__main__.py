@@ -21,7 +21,7 @@ from typing import Any
 
 from benchmarks import report
 from benchmarks.arm import site, trimming, verdict
-from benchmarks.arm.board_runs import CPUS, Bench, prove, prove_adds, prove_operators, prove_snapped
+from benchmarks.arm.board_runs import CPUS, Bench, prove, prove_adds, prove_operators
 from benchmarks.arm.userland import Userland
 from edgesam_rt import bundle as bundles
 from edgesam_rt.cli.exits import run_command
@@ -55,7 +55,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     work.mkdir(exist_ok=True)
     here = site.install_here(userland.folder / "site", wheel)
     bench = Bench(userland, work, here, args.photo.resolve())
-    found: dict[str, list[Any]] = {"runs": [], "operators": [], "snapped": [], "adds": []}
+    found: dict[str, list[Any]] = {"runs": [], "operators": [], "adds": []}
     for board in args.board:
         for name, rows in _one_board(bench, board, sites).items():
             found[name] += rows
@@ -81,16 +81,15 @@ def _install(
 
 def _one_board(bench: Bench, board: str, sites: Mapping[str, str]) -> dict[str, list[Any]]:
     label = f"{board} as {CPUS[board]}"
-    runs, operators, snapped = [], [], []
+    runs, operators = [], []
     for backend, packages in sites.items():
         _say(f"{label}, {backend}")
         runs.append(prove(bench, board, backend, packages))
     for side in bench.bundle.sides("onnxruntime"):
         _say(f"{label}, every operator of side {side}")
         operators.append(prove_operators(bench, board, side, trimming.BASE))
-        snapped.append(prove_snapped(bench, board, side, trimming.BASE))
     adds = [prove_adds(bench, board, trimming.BASE)]
-    return {"runs": runs, "operators": operators, "snapped": snapped, "adds": adds}
+    return {"runs": runs, "operators": operators, "adds": adds}
 
 
 def _run(args: argparse.Namespace) -> int:

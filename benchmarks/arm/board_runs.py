@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.arm import adds, compare, opcodes, ops, probe, run_graph, snapping
+from benchmarks.arm import adds, compare, opcodes, ops, probe, run_graph
 from benchmarks.arm.userland import EXCHANGE, ArmError, Userland
 from edgesam_rt import bundle as bundles
 from edgesam_rt.bundle import Bundle
@@ -122,16 +122,6 @@ def prove_operators(bench: Bench, board: str, side: int, site: str) -> dict[str,
     inputs = _given(bench, board, side, source, whole)
     kinds = ops.compare(source, *_on_both(bench, board, site, apart, inputs))
     return {"board": board, "cpu": CPUS[board], "side": side, "kinds": kinds}
-
-
-def prove_snapped(bench: Bench, board: str, side: int, site: str) -> dict[str, Any]:
-    """The whole encoder with other scales of its additions; see `snapping`. After `prove`."""
-    source, snapped = _encoder(bench, side), bench.work / "snapped.onnx"
-    change = snapping.snap(source, snapped)
-    here, there = _on_both(bench, board, site, snapped, _square(bench, board, side, source))
-    equal = sum(here[name].tobytes() == there[name].tobytes() for name in here)
-    row = {"board": board, "cpu": CPUS[board], "side": side, "worst_change": change}
-    return {**row, "outputs": len(here), "equal": equal}
 
 
 def prove_adds(bench: Bench, board: str, site: str) -> dict[str, Any]:

@@ -19,7 +19,6 @@ def make(figures: Row) -> Iterator[tuple[str, str]]:
     yield "arm-operators", _operators(figures["operators"])
     yield "arm-instructions", _instructions(figures["runs"])
     yield "arm-adds", _adds(figures["adds"])
-    yield "arm-snapped", _snapped(figures["snapped"])
     yield "arm-packages", _packages(figures["install"])
     yield "arm-trimmed", _trimmed(figures["install"])
     yield "arm-jobs", _jobs(figures["install"])
@@ -74,19 +73,6 @@ def _adds(found: Sequence[Row]) -> str:
         ]
         for run in found
         for rule in run["rules"]
-    ]
-    return markdown(head, rows)
-
-
-def _snapped(found: Sequence[Row]) -> str:
-    head = ["the whole encoder, scales snapped", "largest change of a scale", "outputs"]
-    head.append("equal to x86-64's")
-    rows = [
-        [
-            f"{row['board']} ({row['cpu']}), side {row['side']}",
-            *(_percent(row["worst_change"]), row["outputs"], row["equal"]),
-        ]
-        for row in found
     ]
     return markdown(head, rows)
 

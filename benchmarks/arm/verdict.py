@@ -11,8 +11,6 @@ Row = Mapping[str, Any]
 
 LEAST_IOU = 0.95  # of every mask of the job: the photo is resized by each machine's own OpenCV
 HAS_DOT_PRODUCTS = {"cortex-a76": True, "cortex-a72": False}
-# Operators of ONNX Runtime that may differ, and by how many steps; docs/arm-proof.md says why.
-MAY_DIFFER = {"Add": 1}
 
 
 def broken(figures: Row) -> list[str]:
@@ -28,8 +26,7 @@ def _runs(runs: list[Row]) -> Iterator[str]:
         found = sum(run["instructions"][dot] for dot in DOT_PRODUCTS)
         if (found > 0) != HAS_DOT_PRODUCTS[run["cpu"]]:
             yield f"{name}: {found} dot-product instructions on {run['cpu']}."
-        if run["backend"] == "litert":
-            yield from _encoders(name, run["stages"])
+        yield from _encoders(name, run["stages"])
 
 
 def _encoders(name: str, stages: list[Row]) -> Iterator[str]:
@@ -44,7 +41,7 @@ def _encoders(name: str, stages: list[Row]) -> Iterator[str]:
 def _operators(found: list[Row]) -> Iterator[str]:
     for run in found:
         for kind in run["kinds"]:
-            if kind["worst_steps"] > MAY_DIFFER.get(kind["op"], 0):
+            if kind["worst_steps"] > 0:
                 yield (
                     f"{run['board']}, side {run['side']}: {kind['differing']} of {kind['count']} "
                     f"{kind['op']} differ from x86-64's by up to {kind['worst_steps']} steps."

@@ -9,11 +9,13 @@ import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from edgesam_rt.cameras.health import CameraHealth
 
 RECENT = 15  # newest values of a series that say what it takes now
 KEPT = 10_000  # newest values per series that percentiles are taken of
@@ -46,6 +48,9 @@ class Summary:
         peak_memory_mib: of the process, from its start.
         backend, bundle, board, threads: what ran, and how.
         encoder_sides: of the encoders that were used, px.
+        passed_over: backends that the board prefers, and why they did not run.
+        reconnects: how often the camera came back after it was lost.
+        camera_breaks: how often it was lost or could not be opened, by reason.
     """
 
     frames: int
@@ -63,6 +68,9 @@ class Summary:
     board: str
     threads: int
     encoder_sides: tuple[int, ...]
+    passed_over: Mapping[str, str] = field(default_factory=dict)
+    reconnects: int = 0
+    camera_breaks: Mapping[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -83,6 +91,7 @@ class Metrics:
         self.frames = 0
         self.results = 0
         self.late = 0
+        self.camera = CameraHealth("connecting")
 
     def time(self, stage: str, ms: float) -> None:
         """Add a duration."""
@@ -108,6 +117,12 @@ class Metrics:
         if count:
             with self._lock:
                 self.sink_dropped[sink] += count
+
+    @property
+    def results_lost(self) -> int:
+        """Results that sinks lost so far."""
+        with self._lock:
+            return sum(self.sink_dropped.values())
 
     def take_dropped(self) -> Mapping[str, int]:
         """Frames lost since the last call, by reason."""

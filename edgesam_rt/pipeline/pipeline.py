@@ -5,18 +5,23 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
 
 from edgesam_rt.cameras.base import Camera
+from edgesam_rt.cameras.health import CameraHealth
 from edgesam_rt.clock import CLOCK, Clock, elapsed_ms
 from edgesam_rt.engines import EngineSet
-from edgesam_rt.errors import EdgeSamError, PipelineError
+from edgesam_rt.errors import EdgeSamError, PipelineError, as_ours
 from edgesam_rt.pipeline import stages
+from edgesam_rt.pipeline.change import Opening, change_lanes
+from edgesam_rt.pipeline.lanes import Lane, Lanes
 from edgesam_rt.pipeline.metrics import Summary, peak_memory_mib
 from edgesam_rt.pipeline.slot import Closed, Slot
-from edgesam_rt.pipeline.stages import Encoded, Lane, Limits, Shared
+from edgesam_rt.pipeline.stages import Encoded, Limits, Shared
 from edgesam_rt.pipeline.task import Task
 from edgesam_rt.records import Frame, Result
 from edgesam_rt.sinks.base import RunInfo, Sink
@@ -47,6 +52,8 @@ class Plan:
         sinks: opened in their own threads, at the first result.
         budget_ms: capture to result; 0 for none.
         limits: when to end.
+        outlives_sinks: a sink that cannot write loses that result, counted, and the run goes on;
+            else it ends the run.
     """
 
     engines: EngineSet
@@ -55,6 +62,7 @@ class Plan:
     sinks: Sequence[SinkPlan] = ()
     budget_ms: float = 0.0
     limits: Limits = field(default_factory=Limits)
+    outlives_sinks: bool = False
 
 
 class Pipeline:
@@ -64,22 +72,33 @@ class Pipeline:
     first error of any stage, once.
     """
 
-    def __init__(self, plan: Plan, *, with_results: bool = False, clock: Clock = CLOCK) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        with_results: bool = False,
+        on_result: Callable[[Result], None] | None = None,
+        clock: Clock = CLOCK,
+    ) -> None:
         """Prepare a run; nothing is opened until `start`.
 
         Args:
             plan: what to run.
             with_results: whether `results` will be read; if it is not, they would pile up.
+            on_result: told of every result by the thread that makes them; must be quick.
             clock: for tests.
         """
         self._plan = plan
-        self._shared = Shared(plan.engines, clock)
+        self._shared = Shared(
+            plan.engines, clock, on_result=on_result, outlives_sinks=plan.outlives_sinks
+        )
         self._frames: Slot[Frame] = Slot(
             CAMERA_CAPACITY, on_drop=partial(self._shared.metrics.drop, "newer frame")
         )
         self._encoded: Slot[Encoded] = Slot(EMBEDDING_CAPACITY)
-        self._lanes = tuple(Lane(s.name, Slot(LANE_CAPACITY)) for s in plan.sinks)
+        sinks = [Lane(s.name, Slot(LANE_CAPACITY)) for s in plan.sinks]
         self._own = Lane("stream", Slot(LANE_CAPACITY)) if with_results else None
+        self._lanes = Lanes([*sinks, self._own] if self._own else sinks)
         self._threads: list[threading.Thread] = []
         self._error: BaseException | None = None
         self._error_lock = threading.Lock()
@@ -91,6 +110,11 @@ class Pipeline:
         """What the source says of itself; None until it is open."""
         done = self._shared.info.done() and not self._shared.info.cancelled()
         return self._shared.info.result() if done else None
+
+    @property
+    def camera_health(self) -> CameraHealth:
+        """How the camera was when it was last read, half a second ago at most."""
+        return self._shared.metrics.camera
 
     @property
     def has_started(self) -> bool:
@@ -107,15 +131,19 @@ class Pipeline:
         """Frames lost so far, for any reason."""
         return sum(self._shared.metrics.dropped.values())
 
+    @property
+    def results_lost(self) -> int:
+        """Results that sinks could not take so far."""
+        return self._shared.metrics.results_lost
+
     def start(self) -> None:
         """Test the engines, then start all threads.
 
         Raises:
             SelfTestError: an engine gives wrong answers; nothing was started.
         """
-        plan, shared = self._plan, self._shared
+        plan, shared, lanes = self._plan, self._shared, self._lanes
         plan.engines.trust_all()
-        lanes = self._lanes + ((self._own,) if self._own else ())
         self._started_ns = shared.clock.now_ns()
         self._spawn(
             "capture",
@@ -125,8 +153,21 @@ class Pipeline:
         )
         self._spawn("encode", lambda: stages.encode(shared, self._frames, self._encoded))
         self._spawn("decode", lambda: stages.decode(shared, self._encoded, plan.task, lanes))
-        for sink_plan, lane in zip(plan.sinks, self._lanes, strict=True):
+        for sink_plan, lane in zip(plan.sinks, lanes, strict=False):  # the own lane is the last
             self._spawn(f"sink {lane.name}", self._sink_job(sink_plan, lane))
+
+    def change_sinks(self, plans: Sequence[SinkPlan]) -> None:
+        """Write to these sinks from now on; those that stay, by name, are not touched.
+
+        Raises:
+            PipelineError: no frame came yet, or a sink did not open in time.
+            EdgeSamError: a new sink cannot be opened; all is as it was.
+        """
+        if self.info is None:
+            raise PipelineError("sinks cannot be changed before the camera is open.")
+        here = {lane.name: lane for lane in self._lanes if lane is not self._own}
+        wanted = {plan.name: plan for plan in plans}
+        change_lanes(self._lanes, here, wanted, self._spawn_opening)
 
     def stop(self) -> None:
         """Ask the run to end: no new frames, what is on its way is finished. Safe in a signal."""
@@ -192,6 +233,9 @@ class Pipeline:
             board=engines.board.name,
             threads=engines.options.backend_options.threads,
             encoder_sides=tuple(engines.sides[step] for step in sorted(metrics.ladder)),
+            passed_over=dict(engines.passed_over),
+            reconnects=metrics.camera.reconnects,
+            camera_breaks=dict(metrics.camera.breaks),
         )
 
     def __enter__(self) -> Pipeline:
@@ -216,6 +260,24 @@ class Pipeline:
         thread = threading.Thread(target=self._guard, args=(job,), name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
+
+    def _spawn_opening(self, plan: SinkPlan) -> Opening:
+        """Start a sink that opens at once; the future tells how that went."""
+        lane, opened = Lane(plan.name, Slot(LANE_CAPACITY)), Future[None]()
+
+        def job() -> None:
+            try:
+                sink = plan.open(self._shared.info.result())
+            except Exception as error:  # noqa: BLE001 - whoever asked for the sink is told
+                opened.set_exception(as_ours(error))
+                return
+            opened.set_result(None)
+            with closing(sink):
+                self._sink_job(SinkPlan(plan.name, lambda _: sink), lane)()
+
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        self._spawn(f"sink {plan.name}", job)
+        return lane, opened
 
     def _guard(self, job: Callable[[], None]) -> None:
         try:

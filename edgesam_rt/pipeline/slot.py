@@ -76,8 +76,11 @@ class Slot(Generic[T]):
             self._changed.notify_all()
         return dropped
 
-    def get(self) -> T:
+    def get(self, then: Callable[[], None] | None = None) -> T:
         """Take the oldest item, waiting for one.
+
+        Args:
+            then: called before anything can be put, and so dropped, behind the item.
 
         Raises:
             Closed: it was closed and is empty.
@@ -88,6 +91,8 @@ class Slot(Generic[T]):
             if not self._items:
                 raise Closed
             item = self._items.popleft()
+            if then is not None:
+                then()
             self._changed.notify_all()
             return item
 

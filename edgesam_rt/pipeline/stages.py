@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import closing
@@ -13,12 +14,13 @@ from dataclasses import dataclass, replace
 from edgesam_rt.cameras.base import Camera
 from edgesam_rt.clock import Clock, elapsed_ms
 from edgesam_rt.engines import EngineSet
-from edgesam_rt.errors import ConsumerGone, EndOfStream, PromptError
+from edgesam_rt.errors import ConsumerGone, EndOfStream, PromptError, SinkError
 from edgesam_rt.pipeline.budget import Budget
+from edgesam_rt.pipeline.lanes import Lane, Lanes, SinkLosses
 from edgesam_rt.pipeline.metrics import Metrics
 from edgesam_rt.pipeline.slot import Closed, Slot
 from edgesam_rt.pipeline.task import Task, Work
-from edgesam_rt.records import Embedding, Frame, Result, Timings
+from edgesam_rt.records import Embedding, Frame, MaskSet, Result, Timings
 from edgesam_rt.segmenter import Decoder, Encoder
 from edgesam_rt.sinks.base import RunInfo, Sink
 
@@ -46,20 +48,21 @@ class Encoded:
     dropped: Mapping[str, int]
 
 
-@dataclass(frozen=True, eq=False)
-class Lane:
-    """One consumer of results, with the slot it is fed through."""
-
-    name: str
-    slot: Slot[Result]
-
-
 class Shared:
     """What all stages of one run see."""
 
-    def __init__(self, engines: EngineSet, clock: Clock) -> None:
+    def __init__(
+        self,
+        engines: EngineSet,
+        clock: Clock,
+        *,
+        on_result: Callable[[Result], None] | None = None,
+        outlives_sinks: bool = False,
+    ) -> None:
         self.engines = engines
         self.clock = clock
+        self.on_result = on_result
+        self.outlives_sinks = outlives_sinks
         self.metrics = Metrics()
         self.stop = threading.Event()
         self.info: Future[RunInfo] = Future()
@@ -85,7 +88,7 @@ def capture(
     shared: Shared,
     open_camera: Callable[[], Camera],
     out: Slot[Frame],
-    lanes: tuple[Lane, ...],
+    lanes: Lanes,
     limits: Limits,
     budget_ms: float,
 ) -> None:
@@ -104,15 +107,14 @@ def _announce(
     shared: Shared,
     camera: Camera,
     out: Slot[Frame],
-    lanes: tuple[Lane, ...],
+    lanes: Lanes,
     limits: Limits,
     budget_ms: float,
 ) -> None:
     """Let the other stages know what kind of source this is."""
     if camera.live:
         out.policy = "drop_oldest"
-        for lane in lanes:
-            lane.slot.policy = "drop_oldest"
+        lanes.set_policy("drop_oldest")
     steps = len(shared.engines.sides)
     shared.budget.set_result(Budget(budget_ms, steps, may_drop=camera.live))
     length = camera.length
@@ -140,6 +142,7 @@ def _read_all(shared: Shared, camera: Camera, out: Slot[Frame], limits: Limits) 
             for reason, count in now_lost.items():
                 metrics.drop(reason, count - lost.get(reason, 0))
             lost = now_lost
+            metrics.camera = camera.health
         if frame is None:
             continue
         metrics.frames += 1
@@ -152,11 +155,16 @@ def encode(shared: Shared, source: Slot[Frame], out: Slot[Encoded]) -> None:
     """Encode the frames that can still make it, at the step the budget allows."""
     sides = shared.engines.sides
     encoders: dict[int, Encoder] = {}
+    lost: Counter[str] = Counter()  # before the frame in hand, and since the last result
+
+    def count_lost() -> None:
+        lost.update(shared.metrics.take_dropped())
+
     try:
         encoders[0] = shared.engines.open_encoder(sides[0])
         shared.encoder_open.set()
         while True:
-            frame = source.get()
+            frame = source.get(then=count_lost)
             shared.hold(frame.frame_id)
             waited_ms = elapsed_ms(frame.captured_at_ns, shared.clock)
             verdict = shared.budget.result().judge(waited_ms)
@@ -168,15 +176,15 @@ def encode(shared: Shared, source: Slot[Frame], out: Slot[Encoded]) -> None:
             started_ns = shared.clock.now_ns()
             embedding = encoders[verdict.step].encode(frame.pixels)
             shared.metrics.time("wait", waited_ms)
-            dropped = shared.metrics.take_dropped()
-            out.put(Encoded(frame, embedding, verdict.step, started_ns, dropped))
+            out.put(Encoded(frame, embedding, verdict.step, started_ns, dict(lost)))
+            lost.clear()
     finally:
         for encoder in encoders.values():
             encoder.close()
         out.close()
 
 
-def decode(shared: Shared, source: Slot[Encoded], task: Task, lanes: tuple[Lane, ...]) -> None:
+def decode(shared: Shared, source: Slot[Encoded], task: Task, lanes: Lanes) -> None:
     """Answer the prompts on every embedding and hand the results to all lanes."""
     try:
         with closing(shared.engines.open_decoder()) as decoder, closing(task):
@@ -187,8 +195,7 @@ def decode(shared: Shared, source: Slot[Encoded], task: Task, lanes: tuple[Lane,
                 shared.hold(item.frame.frame_id)
                 _hand_out(shared, _answer(shared, decoder, item, task), lanes)
     finally:
-        for lane in lanes:
-            lane.slot.close()
+        lanes.close()
 
 
 def _answer(shared: Shared, decoder: Decoder, item: Encoded, task: Task) -> Result:
@@ -205,7 +212,7 @@ def _answer(shared: Shared, decoder: Decoder, item: Encoded, task: Task) -> Resu
     result = Result(
         frame=item.frame,
         masks=masks,
-        object_ids=tuple(range(1, len(masks) + 1)),
+        object_ids=_object_ids(masks),
         prompts=prompts,
         timings=Timings(
             capture_ms=item.frame.capture_ms,
@@ -221,6 +228,13 @@ def _answer(shared: Shared, decoder: Decoder, item: Encoded, task: Task) -> Resu
         dropped=item.dropped,
     )
     return _aged(shared, result, item)
+
+
+def _object_ids(masks: MaskSet) -> tuple[int, ...]:
+    """Names of the objects, one per mask."""
+    if masks.tracks:
+        return tuple(track.track_id for track in masks.tracks)
+    return tuple(range(1, len(masks) + 1))
 
 
 def _deadline_ns(shared: Shared, item: Encoded) -> int | None:
@@ -250,15 +264,18 @@ def _aged(shared: Shared, result: Result, item: Encoded) -> Result:
     return replace(result, timings=timings)
 
 
-def _hand_out(shared: Shared, result: Result, lanes: tuple[Lane, ...]) -> None:
+def _hand_out(shared: Shared, result: Result, lanes: Lanes) -> None:
     for lane in lanes:
         with contextlib.suppress(Closed):  # a sink that failed or whose reader has gone
             shared.metrics.sink_drop(lane.name, len(lane.slot.put(result)))
+    if shared.on_result is not None:
+        shared.on_result(result)
 
 
 def sink(shared: Shared, open_sink: Callable[[RunInfo], Sink], lane: Lane) -> None:
     """Write every result of a lane, until the run ends or nobody reads them any more."""
     opened: Sink | None = None
+    losses = SinkLosses(shared.metrics, shared.clock, lane.name)
     try:
         while True:
             try:
@@ -272,6 +289,10 @@ def sink(shared: Shared, open_sink: Callable[[RunInfo], Sink], lane: Lane) -> No
                 opened.write(result)
             except ConsumerGone:
                 return
+            except SinkError as error:
+                if not shared.outlives_sinks:
+                    raise
+                losses.add(error)
             shared.metrics.time(f"sink {lane.name}", elapsed_ms(started_ns, shared.clock))
     finally:
         lane.slot.close(discard=True)

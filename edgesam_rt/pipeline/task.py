@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from edgesam_rt.clock import CLOCK
 from edgesam_rt.engines import EngineSet
 from edgesam_rt.errors import ConfigError, unknown_name
 from edgesam_rt.everything.strategies import STRATEGIES, Request, everything
@@ -13,8 +14,10 @@ from edgesam_rt.finder import Finder
 from edgesam_rt.manifest import EverythingFacts
 from edgesam_rt.records import Embedding, Frame, MaskSet, Prompt
 from edgesam_rt.segmenter import Decoder
+from edgesam_rt.tracking.cells import CellReader
+from edgesam_rt.tracking.tracker import Moment, Tracker
 
-MODES = ("everything", "prompt")
+MODES = ("everything", "prompt", "track")
 DEFAULT_STRATEGY = "grid"
 
 
@@ -46,7 +49,7 @@ class Task(Protocol):
         ...
 
     def prompts_for(self, frame: Frame) -> tuple[Prompt, ...]:
-        """What is asked about a frame, one per object; empty in everything mode."""
+        """What is asked about a frame, one per object; empty in the other modes."""
         ...
 
     def answer(self, decoder: Decoder, work: Work) -> MaskSet:
@@ -99,6 +102,53 @@ class PromptTask:
 
 
 @dataclass
+class TrackTask:
+    """Objects prompted once, then followed.
+
+    Attributes:
+        prompts: those for every frame are given at the first one, those for a frame at that one.
+        unmatched: names in `prompts.by_frame` that no frame had so far.
+        tracker: what follows them; more may be added to it while it runs.
+    """
+
+    prompts: Prompts
+    unmatched: set[str] = field(default_factory=set)
+    tracker: Tracker = field(default_factory=Tracker)
+    _reader: CellReader | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        """Follow what is given at the first frame."""
+        self.unmatched.update(self.prompts.by_frame)
+        self._follow(self.prompts.everywhere)
+
+    def open(self, engines: EngineSet) -> None:
+        """Learn from the manifest what embeddings look like."""
+        self._reader = CellReader.of(engines.bundle, engines.options.backend, engines.sides[0])
+
+    def close(self) -> None:
+        """Nothing."""
+
+    def prompts_for(self, frame: Frame) -> tuple[Prompt, ...]:
+        """None; the frame's own prompts become objects to follow."""
+        if frame.name in self.unmatched:
+            self.unmatched.discard(frame.name)
+            self._follow(self.prompts.by_frame[frame.name])
+        return ()
+
+    def answer(self, decoder: Decoder, work: Work) -> MaskSet:
+        """One mask per object, empty for those that are lost; those are looked for in time left."""
+        assert self._reader is not None, "open() comes first"
+        has_time = work.deadline_ns is None or CLOCK.now_ns() < work.deadline_ns
+        moment = Moment(work.frame.frame_id, work.frame.captured_at_ns, has_time)
+        cells = self._reader.read(work.embedding)
+        return self.tracker.update(decoder, work.embedding, cells, moment)
+
+    def _follow(self, prompts: tuple[Prompt, ...]) -> None:
+        for prompt in prompts:
+            self.tracker.add(prompt)
+
+
+@dataclass
 class EverythingTask:
     """All masks of every frame.
 
@@ -138,6 +188,12 @@ class EverythingTask:
         return everything(self.strategy, request)
 
 
+def mode_of(task: Task) -> str:
+    """The mode that a task was made for."""
+    modes = {PromptTask: "prompt", TrackTask: "track"}
+    return modes.get(type(task), "everything")
+
+
 def make_task(mode: str | None, prompts: Prompts, strategy: str, facts: EverythingFacts) -> Task:
     """Return the task of a mode; None is "prompt" if there are prompts, else "everything".
 
@@ -151,10 +207,10 @@ def make_task(mode: str | None, prompts: Prompts, strategy: str, facts: Everythi
         raise ConfigError(unknown_name("strategy", strategy, STRATEGIES))
     if mode == "everything" and prompts:
         raise ConfigError("everything mode takes no prompts. Leave them out, or --mode prompt.")
-    if mode == "prompt":
-        if not prompts:
-            raise ConfigError(
-                "prompt mode: no prompt. Give --point, --box or --prompts, or --mode everything."
-            )
-        return PromptTask(prompts)
-    return EverythingTask(facts, strategy)
+    if mode == "everything":
+        return EverythingTask(facts, strategy)
+    if not prompts:
+        raise ConfigError(
+            f"{mode} mode: no prompt. Give --point, --box or --prompts, or --mode everything."
+        )
+    return TrackTask(prompts) if mode == "track" else PromptTask(prompts)

@@ -17,6 +17,7 @@ from onnxruntime.quantization.calibrate import TensorData, TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
+from edgesam_engines.additions import in_odd_fractions
 from edgesam_engines.ptq.ranges import Ranges
 
 _RESHAPING = {"Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
@@ -59,6 +60,7 @@ def to_qdq(
     )
     quantizer.quantize_model()
     quantized: onnx.ModelProto = quantizer.model.model
+    in_odd_fractions(quantized)
     _shield(quantized, float_nodes)
     return quantized
 

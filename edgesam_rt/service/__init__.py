@@ -1,0 +1,1 @@
+"""Running under systemd: say that results flow, feed its watchdog with them, reload."""
