@@ -1,13 +1,26 @@
-"""Servers and libraries that the live tests share; what is missing skips them, with the reason."""
+"""Servers and libraries that the live tests share; what is missing skips them, with the reason.
+
+They wait for real servers in real time, and fail on a machine that is busy: so they are slow ones.
+"""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.cameras_live.workplace import PACKAGES, RtspServer, system_gi, why_no_server
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave them to `make test-full`."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture
