@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from edgesam_rt.cli.blas import limit_blas_threads
@@ -13,6 +14,9 @@ REPAIR = "Run: pip install --force-reinstall edgesam_rt"
 
 def main() -> int:
     """Run `edgesam-run`."""
+    # Until the run has handlers of its own Ctrl-C simply ends the process: as an exception it may
+    # be swallowed by a library that is just being imported.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     limit_blas_threads()
     try:
         from edgesam_rt.cli.run import main as run
