@@ -10,7 +10,7 @@ import numpy as np
 
 from edgesam_rt.bench.protocols import iou
 from edgesam_rt.bundle import Bundle
-from edgesam_rt.records import Prompt
+from edgesam_rt.records import MaskSet, Prompt
 from edgesam_rt.segmenter import Decoder, Encoder, EngineOptions
 from edgesam_rt.selftest import cosine
 from edgesam_rt.types import U8
@@ -59,13 +59,18 @@ def agreement(
         for name, values in left.items():
             found.cosines.setdefault(name, []).append(cosine(values, right[name]))
         masks = [d.predict(e, prompts) for (_, d), e in zip(opened, made, strict=True)]
-        pairs = zip(*(m.each_mask() for m in masks), strict=True)
-        found.ious += [iou(a, b) if (a | b).any() else 1.0 for a, b in pairs]
+        found.ious += mask_ious(*masks)
         found.pictures += 1
     for encoder, decoder in opened:
         encoder.close()
         decoder.close()
     return found
+
+
+def mask_ious(left: MaskSet, right: MaskSet) -> list[float]:
+    """IoU of each pair of masks of two sets as long; two empty ones agree: 1."""
+    pairs = zip(left.each_mask(), right.each_mask(), strict=True)
+    return [iou(a, b) if (a | b).any() else 1.0 for a, b in pairs]
 
 
 def _open(bundle: Bundle, backend: str, side: int) -> tuple[Encoder, Decoder]:

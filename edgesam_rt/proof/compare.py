@@ -22,8 +22,8 @@ import numpy as np
 
 from edgesam_rt import selftest
 from edgesam_rt.backends import BackendOptions
+from edgesam_rt.bench.agreement import mask_ious
 from edgesam_rt.bench.measure import repeat
-from edgesam_rt.bench.protocols import iou
 from edgesam_rt.bundle import Bundle
 from edgesam_rt.errors import EdgeSamError
 from edgesam_rt.manifest import SelfTest
@@ -121,8 +121,7 @@ def compared(made: Engines, reference: Engines) -> Report:
         prompts = probes(pixels)
         got = made.decoder.predict(own, prompts)
         want = reference.decoder.predict(embedding, prompts)
-        pairs = zip(got.each_mask(), want.each_mask(), strict=True)
-        ious += [iou(a, b) if (a | b).any() else 1.0 for a, b in pairs]
+        ious += mask_ious(got, want)
     return {
         "pictures": len(pictures),
         "prompts": len(ious),

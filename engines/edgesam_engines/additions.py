@@ -20,8 +20,8 @@ _SAME = 1e-6  # relative change of a scale that is no change
 log = logging.getLogger(__name__)
 
 
-def in_odd_fractions(model: onnx.ModelProto) -> float:
-    """Move the scales of integer additions' inputs, in place; returns the largest relative change.
+def in_odd_fractions(model: onnx.ModelProto) -> None:
+    """Move the scales of integer additions' inputs, in place.
 
     From the last addition to the first, because an input is often another addition's output. An
     addition is left as it is where an input's scale is already settled otherwise, and where it is
@@ -33,7 +33,6 @@ def in_odd_fractions(model: onnx.ModelProto) -> float:
     readers = {name: node for node in graph.node for name in node.input}
     alike = _alike(graph, makers, readers)
     settled: set[str] = set()
-    worst = 0.0
     for add in reversed([node for node in graph.node if node.op_type == "Add"]):
         inputs = [makers.get(name) for name in add.input]
         reader = readers.get(add.output[0])
@@ -53,9 +52,7 @@ def in_odd_fractions(model: onnx.ModelProto) -> float:
         for name, by in moved.items():
             scale = numpy_helper.to_array(values[name]).astype(np.float64) * by
             values[name].CopyFrom(numpy_helper.from_array(scale.astype(np.float32), name))
-            worst = max(worst, abs(by - 1))
         settled |= {*moved, reader.input[1]}
-    return worst
 
 
 def _alike(

@@ -6,11 +6,12 @@ They wait for real servers in real time, and fail on a machine that is busy: so 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from edgesam_rt.cameras import Camera, open_camera, parse_source
 from tests.cameras_live.workplace import PACKAGES, RtspServer, system_gi, why_no_server
 
 
@@ -21,6 +22,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[..., Camera]]:
+    """Opens sources, and closes their cameras in the end."""
+    cameras: list[Camera] = []
+
+    def start(source: str) -> Camera:
+        cameras.append(open_camera(parse_source(source)))
+        return cameras[-1]
+
+    yield start
+    for camera in cameras:
+        camera.close()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,19 +21,6 @@ pytestmark = pytest.mark.usefixtures("gstreamer")
 
 Open = Callable[..., Camera]
 RED = "gst:videotestsrc is-live=true pattern=red ! video/x-raw,width=322,height=42,framerate=100/1"
-
-
-@pytest.fixture
-def opened() -> Iterator[Open]:
-    cameras: list[Camera] = []
-
-    def start(source: str) -> Camera:
-        cameras.append(open_camera(parse_source(source)))
-        return cameras[-1]
-
-    yield start
-    for camera in cameras:
-        camera.close()
 
 
 def read(camera: Camera) -> Frame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,19 +16,6 @@ from tests.cameras_live.workplace import PATIENCE_S, RtspServer, free_port, is_s
 
 Open = Callable[..., Camera]
 QUICK = "#stall=1&retry=0.5&probe=0.1"
-
-
-@pytest.fixture
-def opened() -> Iterator[Open]:
-    cameras: list[Camera] = []
-
-    def start(source: str) -> Camera:
-        cameras.append(open_camera(parse_source(source)))
-        return cameras[-1]
-
-    yield start
-    for camera in cameras:
-        camera.close()
 
 
 def read_until(camera: Camera, good: Callable[[Frame], bool]) -> Frame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 
 from edgesam_rt.backends import Backend, BackendOptions
+from edgesam_rt.backends.table import TABLE
+from edgesam_rt.bundle import Bundle
 from edgesam_rt.errors import BackendError, EngineLoadError, ShapeError
 from edgesam_rt.manifest import EngineFile, TensorSpec
 from edgesam_rt.types import AnyArray
@@ -19,12 +22,13 @@ Feeds = dict[str, AnyArray]
 
 
 class BackendContract:
-    """A subclass names an engine of the manifest, and how its backend opens a file.
+    """A subclass names its row of the table of backends, and an engine of the manifest.
 
     `free` says how long the engine's free axes are in these tests, `shared` which of them several
     inputs have in common.
     """
 
+    kind: str
     free: Mapping[str, int] = MappingProxyType({})
     shared: tuple[str, ...] = ()
 
@@ -34,9 +38,9 @@ class BackendContract:
         raise NotImplementedError
 
     @pytest.fixture
-    def path(self) -> Path:
+    def path(self, default_bundle: Bundle, entry: EngineFile) -> Path:
         """The engine's file."""
-        raise NotImplementedError
+        return default_bundle.path(entry)
 
     def open(
         self,
@@ -46,7 +50,10 @@ class BackendContract:
         options: BackendOptions,
     ) -> Backend:
         """Open a file as this backend does."""
-        raise NotImplementedError
+        row = TABLE[self.kind]
+        factory = getattr(importlib.import_module(row.module), row.factory)
+        opened: Backend = factory(path, inputs, outputs, options)
+        return opened
 
     @pytest.fixture
     def backend(self, entry: EngineFile, path: Path) -> Iterator[Backend]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -16,25 +15,12 @@ from edgesam_rt.backends import Backend, BackendOptions, choose, open_engine
 from edgesam_rt.backends.table import TABLE
 from edgesam_rt.bundle import Bundle
 from edgesam_rt.errors import BackendError, BackendMissing, ConfigError
-from edgesam_rt.manifest import EngineFile, TensorSpec
+from edgesam_rt.manifest import EngineFile
 from tests.contract.backend_contract import BackendContract
 
 
 class OnnxRuntimeContract(BackendContract):
-    def open(
-        self,
-        path: Path,
-        inputs: Sequence[TensorSpec],
-        outputs: Sequence[TensorSpec],
-        options: BackendOptions,
-    ) -> Backend:
-        from edgesam_rt.backends.onnxrt import OnnxRuntime
-
-        return OnnxRuntime(path, inputs, outputs, options)
-
-    @pytest.fixture
-    def path(self, default_bundle: Bundle, entry: EngineFile) -> Path:
-        return default_bundle.path(entry)
+    kind = "onnxruntime"
 
 
 class TestOnnxRuntimeEncoder(OnnxRuntimeContract):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from types import MappingProxyType
 
 import numpy as np
@@ -14,7 +13,7 @@ from edgesam_rt.bench.agreement import agreement
 from edgesam_rt.bundle import Bundle
 from edgesam_rt.errors import BackendError, BackendMissing
 from edgesam_rt.imaging.files import read_image
-from edgesam_rt.manifest import EngineFile, TensorSpec
+from edgesam_rt.manifest import EngineFile
 from edgesam_rt.proof import probes
 from edgesam_rt.records import Prompt
 from edgesam_rt.segmenter import Decoder, Encoder, EngineOptions
@@ -34,20 +33,7 @@ CELLS = {
 
 
 class LiteRtContract(BackendContract):
-    def open(
-        self,
-        path: Path,
-        inputs: Sequence[TensorSpec],
-        outputs: Sequence[TensorSpec],
-        options: BackendOptions,
-    ) -> Backend:
-        from edgesam_rt.backends.litert import LiteRt
-
-        return LiteRt(path, inputs, outputs, options)
-
-    @pytest.fixture
-    def path(self, default_bundle: Bundle, entry: EngineFile) -> Path:
-        return default_bundle.path(entry)
+    kind = "litert"
 
 
 class TestLiteRtEncoder(LiteRtContract):

@@ -6,7 +6,7 @@ No GPU was met: the doubles check how the library is called, and compute by ONNX
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from edgesam_rt.backends import Backend, BackendOptions, open_engine, prepare
 from edgesam_rt.backends.tensorrt.setup import find_plan
 from edgesam_rt.bundle import Bundle
 from edgesam_rt.errors import BackendError, EngineLoadError, ShapeError
-from edgesam_rt.manifest import EngineFile, TensorSpec
+from edgesam_rt.manifest import EngineFile
 from tests.contract import test_backends as onnx_runtime
 from tests.contract.backend_contract import BackendContract
 from tests.doubles.nvidia.device import DEVICE
@@ -57,16 +57,7 @@ class TensorRtContract(BackendContract):
     def path(self, built: Bundle, entry: EngineFile) -> Path:
         return find_plan(built, entry).path
 
-    def open(
-        self,
-        path: Path,
-        inputs: Sequence[TensorSpec],
-        outputs: Sequence[TensorSpec],
-        options: BackendOptions,
-    ) -> Backend:
-        from edgesam_rt.backends.tensorrt.engine import TensorRt
-
-        return TensorRt(path, inputs, outputs, options)
+    kind = "tensorrt"
 
 
 class TestTensorRtEncoder(TensorRtContract):
