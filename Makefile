@@ -49,7 +49,7 @@ test: lint types ## what CI runs: lint, types and the tests that need no torch
 
 test-full: $(VENV)/.full lint ## all tests, the factory's with torch too: before a change of engines/ lands
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -m 'torch or slow or not slow' --timeout 1200
+	@HYPOTHESIS_CASES=new $(BIN)/python -m pytest -m 'torch or slow or not slow' --timeout 1200
 
 engines: $(VENV)/.full ## build the bundles that ship, and the float twin under out/, from the checkpoints
 	@$(BIN)/edgesam-engines build pocketsam-int8 --calibration $(DATA)/photos --out engines/prebuilt/pocketsam-int8 --replace

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import edgesam_rt as es
 from edgesam_rt import bundle as bundles
@@ -13,6 +15,12 @@ from edgesam_rt.bundle import Bundle
 from edgesam_rt.records import Embedding
 from edgesam_rt.segmenter import Decoder, Encoder, EngineOptions
 from edgesam_rt.types import U8
+
+# `make test` tries the same cases on every run, so that what it says is about the change alone;
+# `make test-full` tries new ones.
+settings.register_profile("same", derandomize=True)
+settings.register_profile("new")
+settings.load_profile(os.environ.get("HYPOTHESIS_CASES", "same"))
 
 ROOT = Path(__file__).resolve().parents[1]
 PHOTOS = ROOT / "demo" / "photos"

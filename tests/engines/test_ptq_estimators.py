@@ -69,6 +69,18 @@ def test_every_estimate_lies_within_smallest_and_largest_value(
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_estimate_stays_within_values_that_all_lie_on_one_side_of_zero(
+    name: str, sign: int
+) -> None:
+    values = sign * (np.random.default_rng(0).standard_normal(900) + 4.734375)
+    statistics = seen(values)
+    low, high = by(name, statistics)
+    least, most = statistics.extremes
+    assert least <= low <= high <= most
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
 def test_a_tensor_of_zeros_alone_is_no_problem(name: str) -> None:
     assert by(name, seen(np.zeros(9))) == (0, 0)
 

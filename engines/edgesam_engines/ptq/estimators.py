@@ -100,9 +100,14 @@ ESTIMATORS: dict[str, Callable[[Statistics, Calibration], Range]] = {
 
 
 def candidates(extremes: Range, shrinks: F64 = _SHRINKS) -> Iterator[Range]:
-    """Ranges to try: the whole one, and both ends drawn towards zero in step."""
+    """Ranges to try: the whole one, and both ends drawn towards zero in step, but not past it.
+
+    Every 8-bit range holds zero, so where all values lie on one side the other end is not drawn.
+    """
     low, high = extremes
-    return ((low * float(s), high * float(s)) for s in shrinks)
+    return (
+        (_between(low * float(s), low, high), _between(high * float(s), low, high)) for s in shrinks
+    )
 
 
 def _search(statistics: Statistics, cost: Callable[[float, float], float]) -> Range:
@@ -168,3 +173,7 @@ def _with_zeros(histogram: Histogram) -> I64:
 def _within(statistics: Statistics, low: float, high: float) -> Range:
     least, most = statistics.extremes
     return max(float(low), least), min(float(high), most)
+
+
+def _between(value: float, low: float, high: float) -> float:
+    return min(max(value, low), high)
