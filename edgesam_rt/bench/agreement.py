@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,29 +51,46 @@ def agreement(
         cases: pictures, (H, W, 3) uint8 RGB, each with prompts about it.
     """
     found = Agreement()
-    opened = [_open(bundle, name, side) for name in backends]
-    for pixels, prompts in cases:
-        made = [encoder.encode(pixels) for encoder, _ in opened]
-        left, right = (
-            encoder.without_padding(e).tensors for (encoder, _), e in zip(opened, made, strict=True)
-        )
-        for name, values in left.items():
-            found.cosines.setdefault(name, []).append(cosine(values, right[name]))
-        masks = [d.predict(e, prompts) for (_, d), e in zip(opened, made, strict=True)]
-        found.ious += mask_ious(*masks)
-        found.pictures += 1
-    for encoder, decoder in opened:
-        encoder.close()
-        decoder.close()
+    with ExitStack() as stack:
+        opened = [
+            stack.enter_context(engines_of(bundle, EngineOptions(name), side)) for name in backends
+        ]
+        for pixels, prompts in cases:
+            _compare(found, opened, pixels, prompts)
     return found
+
+
+@contextmanager
+def engines_of(
+    bundle: Bundle, options: EngineOptions, side: int
+) -> Iterator[tuple[Encoder, Decoder]]:
+    """Open the engines of one side, and close both at the end."""
+    with (
+        closing(Encoder(bundle, options, side)) as encoder,
+        closing(Decoder(bundle, options, side)) as decoder,
+    ):
+        yield encoder, decoder
+
+
+def _compare(
+    found: Agreement,
+    opened: Sequence[tuple[Encoder, Decoder]],
+    pixels: U8,
+    prompts: Sequence[Prompt],
+) -> None:
+    """Add one picture."""
+    made = [encoder.encode(pixels) for encoder, _ in opened]
+    left, right = (
+        encoder.without_padding(e).tensors for (encoder, _), e in zip(opened, made, strict=True)
+    )
+    for name, values in left.items():
+        found.cosines.setdefault(name, []).append(cosine(values, right[name]))
+    masks = [d.predict(e, prompts) for (_, d), e in zip(opened, made, strict=True)]
+    found.ious += mask_ious(*masks)
+    found.pictures += 1
 
 
 def mask_ious(left: MaskSet, right: MaskSet) -> list[float]:
     """IoU of each pair of masks of two sets as long; two empty ones agree: 1."""
     pairs = zip(left.each_mask(), right.each_mask(), strict=True)
     return [iou(a, b) if (a | b).any() else 1.0 for a, b in pairs]
-
-
-def _open(bundle: Bundle, backend: str, side: int) -> tuple[Encoder, Decoder]:
-    options = EngineOptions(backend)
-    return Encoder(bundle, options, side), Decoder(bundle, options, side)

@@ -14,6 +14,7 @@ clear, and tests the whole.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -22,13 +23,13 @@ import numpy as np
 
 from edgesam_rt import selftest
 from edgesam_rt.backends import BackendOptions
-from edgesam_rt.bench.agreement import mask_ious
+from edgesam_rt.bench.agreement import engines_of, mask_ious
 from edgesam_rt.bench.measure import repeat
 from edgesam_rt.bundle import Bundle
 from edgesam_rt.errors import EdgeSamError
 from edgesam_rt.manifest import SelfTest
 from edgesam_rt.records import Embedding, Prompt
-from edgesam_rt.segmenter import Decoder, Encoder, EngineOptions
+from edgesam_rt.segmenter import EngineOptions
 from edgesam_rt.types import U8
 
 REFERENCE = "onnxruntime"
@@ -41,13 +42,9 @@ class Engines:
 
     def __init__(self, bundle: Bundle, backend: str, side: int, how: BackendOptions) -> None:
         self._bundle = bundle
-        options = EngineOptions(backend, how)
-        self.encoder = Encoder(bundle, options, side)
-        try:
-            self.decoder = Decoder(bundle, options, side)
-        except BaseException:
-            self.encoder.close()
-            raise
+        self._opened = ExitStack()
+        engines = engines_of(bundle, EngineOptions(backend, how), side)
+        self.encoder, self.decoder = self._opened.enter_context(engines)
 
     def failed_self_test(self) -> str | None:
         """Why the self-test fails; None if it passes."""
@@ -77,8 +74,7 @@ class Engines:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.encoder.close()
-        self.decoder.close()
+        self._opened.close()
 
 
 def probes(pixels: U8) -> list[Prompt]:
