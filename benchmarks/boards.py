@@ -93,10 +93,11 @@ def _rule(board: Board) -> str:
 
 def _settings(board: Board) -> str:
     threads = f"{board.threads} threads" if board.threads else "all cores"
-    sides = ", ".join(str(step.encoder_side) for step in board.ladder)
+    sides = ", ".join(str(side) for side in dict.fromkeys(s.encoder_side for s in board.ladder))
     budget = f"{board.budget_ms:g} ms" if board.budget_ms else "none"
     return (
-        f"{threads}, spinning {'on' if board.spin else 'off'}, ladder {sides} px, budget {budget}"
+        f"{threads}, spinning {'on' if board.spin else 'off'}, encoder sides {sides} px, "
+        f"{len(board.ladder)} steps, budget {budget}"
     )
 
 

@@ -6,8 +6,9 @@ import subprocess
 from datetime import datetime, timezone
 from pathlib import Path
 
-from edgesam_rt.bench import environment, sensors
+from edgesam_rt.bench import environment
 from edgesam_rt.boards import usable_cores
+from edgesam_rt.system import sensors
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

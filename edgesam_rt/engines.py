@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edgesam_rt import backends, boards, bundle, selftest
-from edgesam_rt.boards import Board
+from edgesam_rt.boards import Board, LadderStep
+from edgesam_rt.boards.ladder import for_sides
 from edgesam_rt.bundle import Bundle
 from edgesam_rt.discovery import has_discovery
 from edgesam_rt.errors import ConfigError
@@ -29,7 +30,7 @@ class EngineSet:
         board: what we run on.
         bundle: whose engines.
         options: backend and its options.
-        sides: encoder sides to use, one per ladder step, best first.
+        sides: encoder sides to use, best first.
         detector_name: bundle of the detector; None is the one that ships, "own" the bundle's head.
         self_test: whether engines are tested before they are trusted.
         passed_over: backends the board prefers to the one in `options`, and why they do not run.
@@ -44,6 +45,16 @@ class EngineSet:
     passed_over: Mapping[str, str] = field(default_factory=dict)
     _trusted: set[int] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def steps(self) -> tuple[LadderStep, ...]:
+        """The board's ladder with these sides, best first."""
+        return for_sides(self.board.ladder, self.sides)
+
+    @property
+    def shares_accelerator(self) -> bool:
+        """Whether encoder and decoder run on one device that does one thing at a time."""
+        return self.board.shares_accelerator and self.options.backend == self.board.backends[0]
 
     def open_encoder(self, side: int) -> Encoder:
         """Open the encoder of a side."""
@@ -152,5 +163,5 @@ def _sides(found: Bundle, backend: str, board: Board, wanted: int | None) -> tup
                 f"encoder side {wanted}: bundle {found.label} has {', '.join(map(str, has))}."
             )
         return (wanted,)
-    ladder = tuple(s.encoder_side for s in board.ladder if s.encoder_side in has)
-    return ladder or has[:1]
+    ladder = {s.encoder_side for s in board.ladder}
+    return tuple(side for side in has if side in ladder) or has[:1]

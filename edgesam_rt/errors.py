@@ -17,7 +17,13 @@
       SinkError                 1   a result could not be written
         SinkMissing             3   a library that the sink needs is not installed
         ConsumerGone            -   not a failure: nobody reads the results any more
+        ResultsLost             -   not a failure: some could not be delivered; counted
       PipelineError             1   a stage failed; the cause is chained
+      ServerMissing             3   a library that the HTTP server needs is not installed
+      ControlError              1   the run cannot be changed as asked, over HTTP
+        NoFrame                 1   there is no picture to try the change on
+        UnknownObject           1   no object has that id
+        WrongMode               1   not in this mode, or no more of it
       InternalError             70  our own bug
 
 A message says what, where, what was expected, what was found, and what to do next.
@@ -113,6 +119,18 @@ class ConsumerGone(SinkError):
     """Whoever read the results has gone (`… | head`); not a failure."""
 
 
+class ResultsLost(SinkError):
+    """Results that could not be delivered and were given up; the run goes on everywhere.
+
+    Attributes:
+        count: how many.
+    """
+
+    def __init__(self, message: str, count: int) -> None:
+        super().__init__(message)
+        self.count = count
+
+
 class PipelineError(EdgeSamError):
     """A stage of the pipeline failed; the cause is chained."""
 
@@ -120,6 +138,28 @@ class PipelineError(EdgeSamError):
         super().__init__(message)
         self.frame_id = frame_id
         self.exit_code = exit_code
+
+
+class ServerMissing(EdgeSamError):
+    """A library that the HTTP server needs is not installed."""
+
+    exit_code = 3
+
+
+class ControlError(EdgeSamError):
+    """The run cannot be changed as asked; it goes on as it was."""
+
+
+class NoFrame(ControlError):
+    """There is no picture to try the change on."""
+
+
+class UnknownObject(ControlError):
+    """No object has that id."""
+
+
+class WrongMode(ControlError):
+    """The present mode does not allow it, or no more of it."""
 
 
 class InternalError(EdgeSamError):

@@ -65,16 +65,19 @@ class Preprocess(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """How a picture becomes the encoder's input.
 
     Attributes:
-        resize: "longest_side" keeps the aspect ratio and puts the picture at the top left.
+        resize: "longest_side" keeps the aspect ratio and puts the picture at the top left;
+            "squash" fills the square.
+        resample: how pixels are weighed; rows of `imaging/resample.py`.
         colour: order of the channels.
         mean, std: subtracted and divided, per channel, on 0 to 255; inside the engine if
             `normalised_in_engine`.
-        pad_value: fills the square, on 0 to 255.
+        pad_value: fills the square, on 0 to 255; zeros do if `pad_order` is "after_normalising".
         pad_order: whether the padding is put in before or after normalising.
+        rounding: of the shorter side's length.
         input_dtype, layout: of the encoder's input tensor.
     """
 
-    resize: Literal["longest_side"]
+    resize: Literal["longest_side", "squash"]
     colour: Literal["rgb", "bgr"]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -83,6 +86,8 @@ class Preprocess(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     input_dtype: Literal["uint8", "float32"]
     layout: Literal["nhwc", "nchw"]
     normalised_in_engine: bool
+    resample: Literal["fast", "linear", "pil_bilinear", "pil_bicubic"] = "fast"
+    rounding: Literal["nearest", "down"] = "nearest"
 
 
 class DecoderFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -90,13 +95,18 @@ class DecoderFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     Attributes:
         masks: how many answers a prompt has (M).
-        clear_answer: the answer to a prompt that is not ambiguous.
+        clear_answer: the answer to a prompt that is not ambiguous; None where such a prompt is
+            answered like an ambiguous one.
         ambiguous_answers: the answers to choose from for a single point, by score.
         points_per_prompt: most points and box corners in one prompt.
         prompt_buckets: numbers of prompts an engine takes at once; empty if any.
         coordinates: "unit" for encoder sides in [0, 1], "pixels" for those times `prompt_side`.
         prompt_side: side of the frame that prompts live in, if "pixels".
-        padding_point: whether a prompt without a box gets one more point with label -1 (SAM).
+        padding_point: whether points without a box get one more point with label -1 (SAM).
+        filler_label: of entries that fill a row of points up to the longest; -1 where a point with
+            that label means nothing to the decoder, another where it does.
+        prompts_per_call: most prompts that are worth giving to one decoder call: more take memory,
+            and no less time; 0 for any number.
         mask_stride: encoder pixels per low-resolution mask cell.
         score_kind: what `iou_predictions` estimates.
         mask_threshold: cut in logits.
@@ -109,7 +119,7 @@ class DecoderFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """
 
     masks: Positive
-    clear_answer: int
+    clear_answer: int | None
     ambiguous_answers: tuple[int, ...]
     points_per_prompt: Positive
     coordinates: Literal["unit", "pixels"]
@@ -118,6 +128,8 @@ class DecoderFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     prompt_buckets: tuple[int, ...] = ()
     prompt_side: int = 1
     padding_point: bool = False
+    filler_label: int = -1
+    prompts_per_call: Annotated[int, msgspec.Meta(ge=0)] = 0
     mask_threshold: float = 0.0
     mask_input_broadcasts: bool = False
     second_look: Share | None = None
@@ -125,7 +137,8 @@ class DecoderFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     def __post_init__(self) -> None:
         """Refuse answers that are none of the M."""
-        answers = (self.clear_answer, *self.ambiguous_answers)
+        clear = () if self.clear_answer is None else (self.clear_answer,)
+        answers = (*clear, *self.ambiguous_answers)
         if not self.ambiguous_answers or not all(0 <= a < self.masks for a in answers):
             raise ValueError(f"answers must be some of 0 to {self.masks - 1}, got {answers}")
 

@@ -20,7 +20,7 @@ class PromptBatch:
 
     Attributes:
         point_coords: (N, P, 2) float32.
-        point_labels: (N, P) float32; -1 is padding.
+        point_labels: (N, P) float32; -1 is padding, or the decoder's own filler.
         mask_input: (N or 1, 1, h, w) float32 logits.
         has_mask_input: (N, 1) float32, 1.0 where `mask_input` counts.
         ambiguous: (N,) bool: a single foreground point and nothing else.
@@ -57,14 +57,16 @@ def low_res_hw(fit: Fit, facts: DecoderFacts) -> tuple[int, int]:
 def from_prompts(prompts: Sequence[Prompt], fit: Fit, facts: DecoderFacts) -> PromptBatch:
     """Pack prompts in image pixels: in a row first points, then the box, then padding.
 
+    Where a decoder takes a padding point for a token of its own, rows are filled up with another
+    label, so that a prompt's answer does not depend on those beside it.
+
     Raises:
         PromptError: a prompt means nothing on this picture, or has more points than the decoder
             takes.
         ShapeError: a mask input is of another size than this encoder's low-resolution masks.
     """
     placed = [_placed(p, i, fit.image_hw) for i, p in enumerate(prompts)]
-    extra = int(facts.padding_point)
-    longest = max((len(p.point_labels) + (0 if p.has_box else extra) for p in placed), default=1)
+    longest = max((len(p.point_labels) + _padded(p, facts) for p in placed), default=1)
     most = max((len(p.point_labels) for p in placed), default=0)
     if most > facts.points_per_prompt:
         raise PromptError(
@@ -74,16 +76,22 @@ def from_prompts(prompts: Sequence[Prompt], fit: Fit, facts: DecoderFacts) -> Pr
         )
     longest = max(1, longest)
     coords = np.zeros((len(placed), longest, 2), np.float32)
-    labels = np.full((len(placed), longest), PADDING, np.float32)
+    labels = np.full((len(placed), longest), facts.filler_label, np.float32)
     for row, prompt in enumerate(placed):
         n = len(prompt.point_labels)
         order = np.argsort(prompt.point_labels >= BOX_TOP_LEFT, kind="stable")
         coords[row, :n] = prompt.point_coords[order]
         labels[row, :n] = prompt.point_labels[order]
+        labels[row, n : n + _padded(prompt, facts)] = PADDING
     coords = to_decoder_frame(coords, fit, facts)
     mask_input, has_mask = _mask_inputs(placed, low_res_hw(fit, facts), facts)
     ambiguous = np.array([p.is_ambiguous for p in placed], np.bool_)
     return PromptBatch(coords, labels, mask_input, has_mask, ambiguous)
+
+
+def _padded(prompt: Prompt, facts: DecoderFacts) -> int:
+    """How many padding points a prompt gets: SAM wants one behind points that come without a box."""
+    return int(facts.padding_point and len(prompt.point_labels) > 0 and not prompt.has_box)
 
 
 def _placed(prompt: Prompt, index: int, image_hw: tuple[int, int]) -> Prompt:
@@ -116,8 +124,9 @@ def from_boxes(boxes_xyxy: F32, fit: Fit, facts: DecoderFacts) -> PromptBatch:
 
 def to_decoder_frame(xy: F32, fit: Fit, facts: DecoderFacts) -> F32:
     """Image pixels (..., 2) to the coordinates the decoder takes."""
-    unit = fit.to_unit(xy)
-    return unit if facts.coordinates == "unit" else unit * np.float32(facts.prompt_side)
+    if facts.coordinates == "unit":
+        return fit.to_unit(xy)
+    return fit.in_frame(facts.prompt_side).to_unit(xy) * np.float32(facts.prompt_side)
 
 
 def _mask_inputs(

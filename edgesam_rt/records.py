@@ -280,6 +280,7 @@ class MaskSet:
         completeness: in everything mode with a deadline, share of the prompts that were answered in
             time; 1 if nothing was left.
         tracks: in track mode, how it stands with the object of each mask; else empty.
+        object_ids: names of the objects, one per mask, where they are not simply 1, 2, 3, …
     """
 
     low_res_logits: F32
@@ -290,6 +291,7 @@ class MaskSet:
     stability_offset: float = 0.0
     completeness: float = 1.0
     tracks: tuple[TrackStatus, ...] = field(default=(), kw_only=True)
+    object_ids: tuple[int, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         """Check that all K agree."""
@@ -316,6 +318,7 @@ class MaskSet:
             self.stability_offset,
             self.completeness,
             tracks=tuple(self.tracks[i] for i in pick) if self.tracks else (),
+            object_ids=tuple(self.object_ids[i] for i in pick) if self.object_ids else (),
         )
 
     @property
@@ -386,6 +389,9 @@ class Timings:
     age_ms: float = 0.0
 
 
+Reuse = Literal["none", "still", "kept"]
+
+
 @dataclass(frozen=True, eq=False)
 class Result:
     """All that is known about one frame.
@@ -402,6 +408,11 @@ class Result:
         encoder_side: side of the encoder's input, px.
         ladder_step: 0 is full quality; more is cheaper.
         dropped: frames lost since the last result, by reason.
+        ladder_name: what that step does, as the board's file calls it.
+        ladder_reason: why it is not 0: "late", "throttled"; "" at 0.
+        reuse: "none": this frame was encoded; "still": nothing moved since an earlier one that was;
+            "kept": the masks are those of an earlier frame, whether or not something moved.
+        embedding_age_ms: how much earlier the picture was taken that was encoded; 0: this one.
     """
 
     frame: Frame
@@ -414,6 +425,10 @@ class Result:
     encoder_side: int
     ladder_step: int = 0
     dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    ladder_name: str = ""
+    ladder_reason: str = ""
+    reuse: Reuse = "none"
+    embedding_age_ms: float = 0.0
 
     @property
     def tracks(self) -> tuple[TrackStatus, ...]:

@@ -13,8 +13,8 @@ from edgesam_rt.bundle import Bundle
 from edgesam_rt.clock import CLOCK, elapsed_ms
 from edgesam_rt.cutting import Cut, cut_for, for_squares, no_cut
 from edgesam_rt.errors import ConfigError
-from edgesam_rt.imaging.geometry import Fit, to_encoder_input
 from edgesam_rt.manifest import COVERED, DecoderFacts, Part
+from edgesam_rt.preprocess import fit_for, to_square, to_tensor
 from edgesam_rt.prompt_feeds import PromptBatch, from_prompts, low_res_hw
 from edgesam_rt.records import FOREGROUND, Embedding, MaskSet, Prompt, check_image
 from edgesam_rt.types import F32, I64, U8, AnyArray
@@ -67,8 +67,9 @@ class Encoder:
         """
         check_image(pixels)
         started = CLOCK.now_ns()
-        fit = Fit.longest_side((pixels.shape[0], pixels.shape[1]), self.side)
-        feed = self._feed(to_encoder_input(pixels, fit, self._preprocess.pad_value))
+        fit = fit_for((pixels.shape[0], pixels.shape[1]), self.side, self._preprocess)
+        square = to_square(pixels, fit, self._preprocess)
+        feed = to_tensor(square, fit, self._preprocess)
         fit_ms = elapsed_ms(started)
         started = CLOCK.now_ns()
         tensors = self.cut(self._engine.run({self._input: feed}), fit)
@@ -78,15 +79,6 @@ class Encoder:
     def without_padding(self, embedding: Embedding) -> Embedding:
         """An embedding as any backend's decoder sees it: to compare it with another backend's."""
         return replace(embedding, tensors=self._cut_later(embedding.tensors, embedding.fit))
-
-    def _feed(self, square: U8) -> AnyArray:
-        rule = self._preprocess
-        pixels: AnyArray = square if rule.colour == "rgb" else square[..., ::-1]
-        if not rule.normalised_in_engine:
-            pixels = (pixels - np.array(rule.mean, np.float32)) / np.array(rule.std, np.float32)
-        if rule.layout == "nchw":
-            pixels = pixels.transpose(2, 0, 1)
-        return np.ascontiguousarray(pixels[None], dtype=rule.input_dtype)
 
     def close(self) -> None:
         """Give the engine back."""
@@ -134,10 +126,11 @@ class Decoder:
 
     def score(self, embedding: Embedding, batch: PromptBatch) -> Scored:
         """Score all M answers of every prompt of a batch."""
+        most = self.facts.prompts_per_call or SCORE_CHUNK
         outputs = self._engine.run_many(
             [
                 self._feeds(self._engine, embedding, batch[at])
-                for at in shares(len(batch), SCORE_CHUNK, self._lanes)
+                for at in shares(len(batch), most, self._lanes)
             ]
         )
 
@@ -189,14 +182,18 @@ class Decoder:
         One per prompt: to an ambiguous one the best-scored; and with it, where the mask head takes
         a second look, those that are nearly as good.
         """
+        if self.facts.clear_answer is None:
+            ambiguous = np.ones_like(batch.ambiguous)
+        else:
+            ambiguous = batch.ambiguous
         choices = np.array(self.facts.ambiguous_answers)
         scores = scored.predicted_iou[:, choices]
         near = scores >= scores.max(1, keepdims=True) - (self.facts.second_look or 0.0)
         if self.facts.second_look is None:  # one of them, even if two score the same
             near = np.arange(len(choices)) == scores.argmax(1)[:, None]
         wanted = np.zeros(scored.predicted_iou.shape, np.bool_)
-        wanted[:, choices] = near & batch.ambiguous[:, None]
-        wanted[~batch.ambiguous, self.facts.clear_answer] = True
+        wanted[:, choices] = near & ambiguous[:, None]
+        wanted[~ambiguous, self.facts.clear_answer or 0] = True
         rows, answers = np.nonzero(wanted)
         return rows, answers
 

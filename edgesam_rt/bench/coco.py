@@ -65,7 +65,9 @@ class CocoFolder:
             if name not in self._files:
                 raise ConfigError(f"{name}: listed in {ANNOTATIONS}, but not in the folder.")
             pixels = read_image(self._files[name])
-            masks = [_mask(n["segmentation"], pixels) for n in self._notes.get(image["id"], [])]
+            h, w = pixels.shape[:2]
+            notes = self._notes.get(image["id"], [])
+            masks = [segmentation_mask(n["segmentation"], (h, w)) for n in notes]
             yield Photo(name, pixels, [m for m in masks if m.sum() >= MIN_AREA])
 
 
@@ -84,9 +86,8 @@ def _annotations(path: Path) -> dict[str, Any]:
     return raw
 
 
-def _mask(segmentation: Any, pixels: U8) -> Bool:
-    """COCO's polygons or run lengths as a mask of the photo's size."""
-    hw = (pixels.shape[0], pixels.shape[1])
+def segmentation_mask(segmentation: Any, hw: tuple[int, int]) -> Bool:
+    """COCO's polygons or run lengths as a mask of a photo of (height, width)."""
     filled = isinstance(segmentation, list)
     counts = _polygons(segmentation, hw) if filled else segmentation["counts"]
     runs = np.array(counts, np.int64) if isinstance(counts, list) else rle.decompress(counts)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from edgesam_rt import boards
 from edgesam_rt.bench.report import Report
-from edgesam_rt.bench.sensors import FIRMWARE_BITS, NOW, is_held_back
+from edgesam_rt.system.sensors import FIRMWARE_BITS, NOW, is_held_back
 
 OTHERS_SHARE = 0.1  # of all cores
 DRIFT = 1.1  # last round to first

@@ -17,6 +17,7 @@ import msgspec
 from edgesam_rt.config import convert
 from edgesam_rt.errors import ConfigError
 from edgesam_rt.sinks.files import check_file, write_failed, write_whole
+from edgesam_rt.system.sensors import Throttling
 
 KIND: Literal["edgesam-bench"] = "edgesam-bench"
 SCHEMA = 1
@@ -57,22 +58,6 @@ class Series(_Part, frozen=True):
     side: int | None = None
     threads: int | None = None
     prompts: int | None = None
-
-
-class Throttling(_Part, frozen=True):
-    """What says that the machine held itself back.
-
-    Attributes:
-        firmware: names of the set bits of `vcgencmd get_throttled`; None where there is none.
-        cooling: state by cooling device of /sys/class/thermal; 0 is at rest.
-        counters: times a core or package was throttled since boot (x86).
-        alarms: hwmon alarms that are set, "chip/alarm".
-    """
-
-    firmware: tuple[str, ...] | None = None
-    cooling: dict[str, int] = {}
-    counters: dict[str, int] = {}
-    alarms: tuple[str, ...] = ()
 
 
 class Reading(_Part, frozen=True):

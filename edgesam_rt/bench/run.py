@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 import msgspec
 
 from edgesam_rt.api import Segmenter
-from edgesam_rt.bench import accuracy, environment, fresh, power, sensors
+from edgesam_rt.bench import accuracy, environment, fresh, power, reading
 from edgesam_rt.bench.cases import SIZE_WH, Case, Frame, ManyPrompts, Opened, Start, Stream
 from edgesam_rt.bench.coco import CocoFolder
 from edgesam_rt.bench.doubts import doubts
@@ -153,7 +153,7 @@ class Run:
 
     def _read_sensors(self) -> None:
         at_s = elapsed_ms(self._started_ns, self._clock) / 1e3
-        self.found.readings.append(sensors.read(at_s))
+        self.found.readings.append(reading.read(at_s))
 
     def report(self) -> Report:
         """What was measured so far."""

@@ -50,13 +50,25 @@ class Choice(_Part, frozen=True):
 
 
 class LadderStep(_Part, frozen=True):
-    """One step of quality; 0 is the best.
+    """One step of quality; the first is the best, each costs less than the one before.
 
     Attributes:
+        name: what it does, in two or three words; in results, metrics and log.
         encoder_side: px, one that the bundle has.
+        points_per_side: of the grid in everything mode, at most; 0: as many as the bundle says.
+        stop_at: share of the budget after which everything mode asks no more.
+        reuse_ms: while the scene stands still, an embedding is used again until it is this old;
+            0 encodes every frame.
+        encode_every: only every n-th frame of a live source is looked at. In track mode the last
+            masks are kept between them, and the result says so; in the others there is none.
     """
 
+    name: Annotated[str, msgspec.Meta(min_length=1)]
     encoder_side: Positive
+    points_per_side: Annotated[int, msgspec.Meta(ge=0, le=256)] = 0
+    stop_at: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
+    reuse_ms: Annotated[float, msgspec.Meta(ge=0, le=10_000)] = 0.0
+    encode_every: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
 
 
 class Cpu(_Part, frozen=True):
@@ -159,6 +171,8 @@ class Board(_Part, frozen=True):
         camera: default source.
         budget_ms: default latency budget of a live source, capture to result; 0 for none.
         ladder: steps of quality, best first.
+        shares_accelerator: with the first backend, encoder and decoder run on one device that does
+            one thing at a time.
         cpu, gpu, heat, power, system: see there.
         memory_mib: sizes it is sold with, MiB.
         devices: device files that this board's tools and engines open.
@@ -182,6 +196,7 @@ class Board(_Part, frozen=True):
     spin: bool = False
     camera: str = "v4l2:/dev/video0"
     budget_ms: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    shares_accelerator: bool = False
     cpu: Cpu = Cpu()
     gpu: Gpu | None = None
     heat: Heat = Heat()

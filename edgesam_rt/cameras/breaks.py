@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from edgesam_rt.cameras.health import CameraHealth, Reason, State
-from edgesam_rt.cameras.secrets import redact
+from edgesam_rt.secrets import redact
 
 
 class Breaks:

@@ -7,10 +7,10 @@ from edgesam_rt.cameras.feed import Feed
 from edgesam_rt.cameras.gst_feed import open_pipeline
 from edgesam_rt.cameras.options import patience_of, read_options
 from edgesam_rt.cameras.reconnect import LiveCamera
-from edgesam_rt.cameras.secrets import redact
 from edgesam_rt.cameras.table import SOURCES
 from edgesam_rt.clock import CLOCK, Clock
 from edgesam_rt.errors import ConfigError
+from edgesam_rt.secrets import redact
 
 
 def open_source(spec: SourceSpec, clock: Clock = CLOCK) -> LiveCamera:

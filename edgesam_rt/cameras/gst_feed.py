@@ -14,10 +14,10 @@ import numpy as np
 
 from edgesam_rt.cameras.feed import DamagedPicture, Feed, Picture
 from edgesam_rt.cameras.opencv_feed import OpencvFeed
-from edgesam_rt.cameras.secrets import redact
 from edgesam_rt.cameras.stamps import plausible_ns
 from edgesam_rt.clock import Clock, elapsed_ms
 from edgesam_rt.errors import CameraError, CameraMissing
+from edgesam_rt.secrets import redact
 from edgesam_rt.types import U8
 
 _PULL_S = 0.2  # how long one wait for a picture is; then the pipeline's messages are read

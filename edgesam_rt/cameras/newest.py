@@ -14,9 +14,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from edgesam_rt.cameras.feed import DamagedPicture, Feed, OpenFeed, Picture
-from edgesam_rt.cameras.secrets import redact
 from edgesam_rt.errors import ShapeError
 from edgesam_rt.records import check_image
+from edgesam_rt.secrets import redact
 
 MOST_DAMAGED = 30  # pictures in a row; then the cable, the camera or the stream is at fault
 log = logging.getLogger(__name__)

@@ -1,123 +1,14 @@
-"""Options of a source: what each may be, as data, and the reading of `?name=value&…`."""
+"""Options of a source, and those that all live cameras have."""
 
 from __future__ import annotations
 
-import difflib
-import math
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 from edgesam_rt.cameras.base import SourceSpec
 from edgesam_rt.cameras.patience import Patience
-from edgesam_rt.errors import ConfigError
-
-_LONGEST_SIDE = 16384
-
-
-@dataclass(frozen=True)
-class Option:
-    """One option of a source.
-
-    Attributes:
-        parse: text to value; raises ValueError for a text that is not `expected`.
-        expected: what may be given, for messages.
-        default: the value when it is not given.
-        help: one line.
-    """
-
-    parse: Callable[[str], object]
-    expected: str
-    default: object
-    help: str
-
-
-def flag(default: bool | None, help_line: str) -> Option:
-    """On or off; a default of None lets the source decide."""
-    words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-
-    def parse(text: str) -> bool:
-        if text.lower() not in words:
-            raise ValueError(text)
-        return words[text.lower()]
-
-    return Option(parse, "1 or 0", default, help_line)
-
-
-def whole(default: int | None, least: int, help_line: str) -> Option:
-    """A whole number of at least `least`."""
-
-    def parse(text: str) -> int:
-        if not re.fullmatch("[0-9]{1,9}", text) or int(text) < least:
-            raise ValueError(text)
-        return int(text)
-
-    return Option(parse, f"a whole number from {least}", default, help_line)
-
-
-def number(default: float | None, above: float, most: float, help_line: str) -> Option:
-    """A finite number, more than `above` (0 included if `above` is negative), at most `most`."""
-
-    def parse(text: str) -> float:
-        value = float(text)
-        if not (math.isfinite(value) and above < value <= most):
-            raise ValueError(text)
-        return value
-
-    return Option(parse, f"a number from {max(above, 0.0):g} to {most:g}", default, help_line)
-
-
-def choice(default: str | None, names: tuple[str, ...], help_line: str) -> Option:
-    """One of some names."""
-
-    def parse(text: str) -> str:
-        if text not in names:
-            raise ValueError(text)
-        return text
-
-    return Option(parse, " or ".join(names), default, help_line)
-
-
-def size(default: tuple[int, int] | None, least: int, help_line: str) -> Option:
-    """Width and height in px, as 640x480."""
-
-    def parse(text: str) -> tuple[int, int]:
-        found = re.fullmatch("([0-9]{1,5})x([0-9]{1,5})", text)
-        if not found or not all(least <= int(n) <= _LONGEST_SIDE for n in found.groups()):
-            raise ValueError(text)
-        return int(found[1]), int(found[2])
-
-    expected = f"WIDTHxHEIGHT, {least} to {_LONGEST_SIDE} px each, as 640x480"
-    return Option(parse, expected, default, help_line)
-
-
-def named_numbers(help_line: str) -> Option:
-    """Names with numbers, as AfMode:2,AnalogueGain:4.0."""
-
-    def parse(text: str) -> dict[str, int | float]:
-        found = [re.fullmatch(r"(\w+):(-?[0-9.]+)", part) for part in text.split(",")]
-        return {m[1]: float(m[2]) if "." in m[2] else int(m[2]) for m in map(_found, found)}
-
-    return Option(parse, "NAME:NUMBER,…, as AfMode:2,AnalogueGain:4.0", None, help_line)
-
-
-def text(help_line: str) -> Option:
-    """Any text but none."""
-
-    def parse(given: str) -> str:
-        if not given.strip():
-            raise ValueError(given)
-        return given
-
-    return Option(parse, "a name", None, help_line)
-
-
-def _found(match: re.Match[str] | None) -> re.Match[str]:
-    if match is None:
-        raise ValueError
-    return match
+from edgesam_rt.options import Option, flag, number, read_values
 
 
 def read_options(spec: SourceSpec, known: Mapping[str, Option]) -> dict[str, Any]:
@@ -126,23 +17,8 @@ def read_options(spec: SourceSpec, known: Mapping[str, Option]) -> dict[str, Any
     Raises:
         ConfigError: an unknown option (with the nearest known), or a value that cannot be.
     """
-    values: dict[str, Any] = {name: option.default for name, option in known.items()}
     source = spec.text or f"{spec.scheme}:{spec.target}"
-    for name, text in spec.options.items():
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise ConfigError(
-                f"source {source!r}: unknown option {name!r}.{hint} "
-                f"{spec.scheme}: knows {', '.join(sorted(known)) or 'no options'}."
-            )
-        try:
-            values[name] = known[name].parse(text)
-        except ValueError as error:
-            raise ConfigError(
-                f"source {source!r}: option {name}: expected {known[name].expected}, got {text!r}."
-            ) from error
-    return values
+    return read_values(f"source {source!r}", spec.scheme, spec.options, known)
 
 
 def patience_of(values: Mapping[str, Any]) -> Patience:

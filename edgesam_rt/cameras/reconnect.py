@@ -18,10 +18,10 @@ from edgesam_rt.cameras.health import CameraHealth, Reason, State
 from edgesam_rt.cameras.newest import Link, Start, start_newest
 from edgesam_rt.cameras.parts import CameraParts
 from edgesam_rt.cameras.patience import Patience
-from edgesam_rt.cameras.secrets import redact
 from edgesam_rt.clock import CLOCK, Clock
 from edgesam_rt.errors import CameraError, CameraMissing, ConfigError
 from edgesam_rt.records import Frame
+from edgesam_rt.secrets import redact
 
 MOST_STUCK = 3  # threads left behind in a driver; no more are started while so many hang
 STEADY_S = 10.0  # a connection that lasted so long was a good one: the waits begin anew

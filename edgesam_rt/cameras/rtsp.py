@@ -14,12 +14,12 @@ from edgesam_rt.cameras.opencv_feed import Capture, OpencvFeed
 from edgesam_rt.cameras.options import patience_of, read_options
 from edgesam_rt.cameras.reconnect import LiveCamera
 from edgesam_rt.cameras.rtsp_answer import why_not
-from edgesam_rt.cameras.secrets import read_login, redact, with_login
 from edgesam_rt.cameras.stamps import StreamTime
 from edgesam_rt.cameras.table import SOURCES
 from edgesam_rt.clock import CLOCK, Clock
 from edgesam_rt.errors import CameraMissing
 from edgesam_rt.imaging.quiet import quiet_opencv
+from edgesam_rt.secrets import read_login, redact, with_login
 
 # Nothing is kept back, and one thread decodes: each more would hold one frame.
 _OPTIONS = "rtsp_transport;{transport}|fflags;nobuffer|flags;low_delay"

@@ -6,7 +6,7 @@ import re
 import socket
 from urllib.parse import urlsplit
 
-from edgesam_rt.cameras.secrets import redact
+from edgesam_rt.secrets import redact
 
 _PORT = 554
 _TIMEOUT_S = 2.0

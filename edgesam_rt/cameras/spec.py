@@ -8,11 +8,11 @@ from urllib.parse import unquote, urlsplit
 
 from edgesam_rt.cameras.base import SourceSpec
 from edgesam_rt.cameras.options import read_options
-from edgesam_rt.cameras.secrets import redact, redact_address
 from edgesam_rt.cameras.table import SOURCES
 from edgesam_rt.errors import ConfigError, unknown_name
 from edgesam_rt.imaging.files import is_picture_name, no_such_file
 from edgesam_rt.paths import user_path
+from edgesam_rt.secrets import redact, redact_address
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9_-]*):")
 _QUERY = re.compile(r"\?([A-Za-z_]\w*=[^&?]*(?:&[A-Za-z_]\w*=[^&?]*)*)$")

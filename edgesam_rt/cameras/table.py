@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-from edgesam_rt.cameras import options as opt
-from edgesam_rt.cameras.options import Option
+from edgesam_rt import options as opt
+from edgesam_rt.cameras.options import live
+from edgesam_rt.options import Option
 
 _OPENCV = "opencv is not installed. Run: pip install opencv-python-headless"
 _PICAMERA2 = (
@@ -49,7 +50,7 @@ SOURCES: Mapping[str, SourceRow] = MappingProxyType(
             target="device",
             help="csi:0  a ribbon camera of a Jetson",
             missing=_OPENCV,
-            options=opt.live(
+            options=live(
                 fps=opt.number(None, 0.0, 1000.0, "frames per second to ask for"),
                 mode=opt.size((1920, 1080), 16, "that the sensor is read at"),
                 rotation=opt.choice("0", ("0", "90", "180", "270"), "clockwise, in hardware"),
@@ -73,7 +74,7 @@ SOURCES: Mapping[str, SourceRow] = MappingProxyType(
             target="pipeline",
             help="gst:PIPELINE  any GStreamer pipeline of raw video, without its sink",
             missing=_OPENCV,
-            options=opt.live(),
+            options=live(),
         ),
         "images": SourceRow(
             module="edgesam_rt.cameras.images",
@@ -91,7 +92,7 @@ SOURCES: Mapping[str, SourceRow] = MappingProxyType(
             target="device",
             help="picamera:0  a ribbon camera of a Raspberry Pi",
             missing=_PICAMERA2,
-            options=opt.live(
+            options=live(
                 controls=opt.named_numbers("libcamera's controls, numbers only"),
                 fps=opt.number(None, 0.0, 1000.0, "frames per second to ask for"),
                 hflip=opt.flag(False, "left and right change places, in hardware"),
@@ -106,7 +107,7 @@ SOURCES: Mapping[str, SourceRow] = MappingProxyType(
             target="address",
             help="rtsp://HOST/PATH  a network camera",
             missing=_OPENCV,
-            options=opt.live(
+            options=live(
                 login_env=opt.text("environment variable that holds user:password"),
                 login_file=opt.text("file that holds user:password; also a systemd credential"),
                 probe=opt.number(
@@ -134,7 +135,7 @@ SOURCES: Mapping[str, SourceRow] = MappingProxyType(
             target="device",
             help="v4l2:/dev/video0  a USB or other V4L2 camera; v4l2:0 is the same",
             missing=_OPENCV,
-            options=opt.live(
+            options=live(
                 format=opt.choice("mjpg", ("mjpg", "yuyv"), "what the camera sends"),
                 fps=opt.number(None, 0.0, 1000.0, "frames per second to ask for"),
                 size=opt.size(None, 16, "to ask for"),

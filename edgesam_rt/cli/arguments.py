@@ -13,7 +13,6 @@ import msgspec
 
 from edgesam_rt import boards, bundle
 from edgesam_rt.backends.table import TABLE as BACKENDS
-from edgesam_rt.cameras.secrets import redact
 from edgesam_rt.cameras.table import SOURCES
 from edgesam_rt.cli.run_config import RunConfig, with_environment
 from edgesam_rt.config import convert, load_toml
@@ -22,6 +21,7 @@ from edgesam_rt.everything.strategies import STRATEGIES
 from edgesam_rt.finder import OWN
 from edgesam_rt.pipeline.task import DEFAULT_STRATEGY, MODES
 from edgesam_rt.records import FOREGROUND, Prompt
+from edgesam_rt.secrets import redact
 from edgesam_rt.sinks.table import SINKS
 
 STDOUT_RESULTS = "jsonl:-"
@@ -229,6 +229,15 @@ def parser(version: str) -> argparse.ArgumentParser:
         action="append",
         metavar="SPEC",
         help=f"{sinks}. Repeatable; default: {STDOUT_RESULTS}, results on stdout",
+    )
+    out.add_argument(
+        "--http",
+        metavar="ADDRESS:PORT",
+        help="serve health, metrics, control and a live page there, such as 127.0.0.1:8080; "
+        "prompts may come later (docs/http.md)",
+    )
+    out.add_argument(
+        "--http-token-file", metavar="FILE", help="holds the token that is to be shown"
     )
     out.add_argument("--json", action="store_true", help="the summary as one JSON line on stdout")
     out.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")

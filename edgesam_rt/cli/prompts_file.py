@@ -10,23 +10,14 @@ without its suffix, "frame-000012" in a video) instead. A point is x, y, and opt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from edgesam_rt.config import convert
-from edgesam_rt.errors import ConfigError, PromptError
+from edgesam_rt.errors import ConfigError
 from edgesam_rt.pipeline.task import Prompts
-from edgesam_rt.records import FOREGROUND, Prompt
-
-
-class PromptObject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One object: points [x, y] or [x, y, label], a box [x0, y0, x1, y1], or both; px."""
-
-    points: tuple[tuple[float, ...], ...] = ()
-    box: tuple[float, float, float, float] | None = None
+from edgesam_rt.service.prompts import PromptObject, to_prompts
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,34 +49,3 @@ def load_prompts(path: Path) -> Prompts:
     if not prompts:
         raise ConfigError(f'{path}: no prompts. Expected {{"objects": [{{"points": [[x, y]]}}]}}.')
     return prompts
-
-
-def to_prompts(objects: Sequence[PromptObject], where: str) -> tuple[Prompt, ...]:
-    """Return one prompt per object.
-
-    Raises:
-        PromptError: an object that is no prompt; `where` and its number are named.
-    """
-    return tuple(_prompt(each, f"{where}[{i}]") for i, each in enumerate(objects))
-
-
-def _prompt(given: PromptObject, where: str) -> Prompt:
-    try:
-        parts = [_point(p) for p in given.points]
-        if given.box is not None:
-            parts.append(Prompt.box(*given.box))
-        if not parts:
-            raise PromptError('an object needs "points" or "box".')
-        joined = parts[0]
-        for part in parts[1:]:
-            joined = joined + part
-    except PromptError as error:
-        raise PromptError(f"{where}: {error}") from error
-    return joined
-
-
-def _point(values: tuple[float, ...]) -> Prompt:
-    if len(values) not in (2, 3):
-        raise PromptError(f"a point is [x, y] or [x, y, label], got {list(values)}.")
-    label = values[2] if len(values) == 3 else FOREGROUND
-    return Prompt.points(np.array([values[:2]]), np.array([label]))

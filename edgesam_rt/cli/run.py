@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,9 +22,10 @@ from edgesam_rt.cameras.spec import parse_source
 from edgesam_rt.cli import arguments, report
 from edgesam_rt.cli.arguments import STDOUT_RESULTS
 from edgesam_rt.cli.exits import run_command
+from edgesam_rt.cli.http import entry_of, serving
 from edgesam_rt.cli.logs import set_up_logging
 from edgesam_rt.cli.memory import limit_arenas
-from edgesam_rt.cli.prompts_file import load_prompts, to_prompts
+from edgesam_rt.cli.prompts_file import load_prompts
 from edgesam_rt.cli.run_config import RunConfig
 from edgesam_rt.cli.signals import ended_by_signals
 from edgesam_rt.cli.targets import check_targets
@@ -33,9 +35,11 @@ from edgesam_rt.everything.options import with_options
 from edgesam_rt.finder import OWN
 from edgesam_rt.pipeline.pipeline import Pipeline, Plan, SinkPlan
 from edgesam_rt.pipeline.stages import Limits
-from edgesam_rt.pipeline.task import Prompts, PromptTask, TrackTask, make_task, mode_of
+from edgesam_rt.pipeline.task import Prompts, PromptTask, Task, TrackTask, make_task, mode_of
 from edgesam_rt.records import Prompt
-from edgesam_rt.service.service import service_of_environment
+from edgesam_rt.service.prompts import to_prompts
+from edgesam_rt.service.running import Running
+from edgesam_rt.service.service import Service, service_of_environment
 from edgesam_rt.sinks.spec import open_sink, parse_sink
 
 POLL_S = 0.1
@@ -76,8 +80,10 @@ def make_plan(config: RunConfig, prompts: tuple[Prompt, ...], default_out: str) 
     return Plan(
         engines=engines,
         open_camera=camera,
-        task=make_task(config.mode, asked, config.strategy, facts),
-        sinks=[SinkPlan(spec.text, partial(open_sink, spec)) for spec in sinks],
+        task=make_task(
+            config.mode, asked, config.strategy, facts, may_be_empty=config.http is not None
+        ),
+        sinks=[SinkPlan(spec.text, partial(open_sink, spec), spec.place) for spec in sinks],
         budget_ms=budget,
         limits=Limits(config.max_frames, config.duration_s),
     )
@@ -86,15 +92,17 @@ def make_plan(config: RunConfig, prompts: tuple[Prompt, ...], default_out: str) 
 def _run(args: argparse.Namespace) -> int:
     set_up_logging(quiet=args.quiet, verbose=args.verbose)
     service = None if args.check else service_of_environment()
-    plan_again = partial(_planned, args, to_stdout=not (args.json or service))
+    plan_again = partial(_planned, args, is_service=service is not None)
     config, plan = plan_again()
+    entry = entry_of(config)
     if args.check:
         sys.stdout.write(json.dumps(_checked(config, plan), indent=2) + "\n")
         return 0
     log.info("edgesam_rt %s", edgesam_rt.__version__)
-    pipeline = service.prepare(config, plan, plan_again) if service else Pipeline(plan)
+    running = _changeable(config, plan, plan_again, service) if service or entry else None
+    pipeline = running.pipeline if running else Pipeline(plan)
     stop, reload = (service.stop, service.ask_reload) if service else (pipeline.stop, None)
-    with ended_by_signals(stop, reload) as received:
+    with ended_by_signals(stop, reload) as received, serving(entry, running, plan):
         try:
             with pipeline:
                 show = _has_room_for_a_bar(args, config)
@@ -107,12 +115,38 @@ def _run(args: argparse.Namespace) -> int:
     return 128 + received[0] if received else 0
 
 
-def _planned(args: argparse.Namespace, *, to_stdout: bool) -> tuple[RunConfig, Plan]:
+def _changeable(
+    config: RunConfig,
+    plan: Plan,
+    plan_again: Callable[[], tuple[RunConfig, Plan]],
+    service: Service[RunConfig] | None,
+) -> Running[RunConfig]:
+    """A run that a reload or HTTP may change; a service is told of its results."""
+    facts = plan.engines.bundle.manifest.everything
+
+    def everything(now: RunConfig, strategy: str | None) -> Task:
+        thresholds = with_options(facts, now.everything)
+        return make_task("everything", Prompts(), strategy or now.strategy, thresholds)
+
+    running = Running(
+        config,
+        replace(plan, outlives_sinks=service is not None),
+        plan_again,
+        everything=everything,
+        on_result=service.heart.beat if service else None,
+    )
+    if service:
+        service.watch(running)
+    return running
+
+
+def _planned(args: argparse.Namespace, *, is_service: bool) -> tuple[RunConfig, Plan]:
     """Read the configuration and make a plan of it; where nothing reads stdout, it gets nothing."""
     config = arguments.effective(args)
     prompts = arguments.prompts_of(args.objects) or to_prompts(
         config.object, f"{args.config}: object"
     )
+    to_stdout = not (args.json or is_service or config.http)
     return config, make_plan(config, prompts, STDOUT_RESULTS if to_stdout else "null:")
 
 

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from edgesam_rt.cli.prompts_file import PromptObject
 from edgesam_rt.config import convert
 from edgesam_rt.pipeline.task import DEFAULT_STRATEGY
+from edgesam_rt.service.prompts import PromptObject
 
 
 def _about(text: str, **limits: Any) -> msgspec.Meta:
@@ -42,6 +42,12 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         Annotated[float, _about("Milliseconds from capture to result; 0 for none.", ge=0)] | None
     ) = None
     out: Annotated[tuple[str, ...], _about("Where results go: SCHEME:TARGET.")] = ()
+    http: Annotated[
+        str | None, _about("ADDRESS:PORT of health, metrics, control and the live page.")
+    ] = None
+    http_token_file: Annotated[
+        str | None, _about("Holds the token that HTTP asks for; or a credential of systemd.")
+    ] = None
     max_frames: Annotated[int, _about("Stop after so many frames.", ge=1)] | None = None
     duration_s: Annotated[float, _about("Stop after so many seconds.", gt=0)] | None = None
 

@@ -1,4 +1,4 @@
-"""Outputs that would destroy something: refused before anything runs."""
+"""Outputs that cannot be, or would destroy something: refused before anything runs."""
 
 from __future__ import annotations
 
@@ -8,34 +8,37 @@ from pathlib import Path
 from edgesam_rt.cameras.base import SourceSpec
 from edgesam_rt.errors import ConfigError
 from edgesam_rt.paths import user_path
-from edgesam_rt.sinks.spec import SinkSpec
-
-_SINKS = ("jsonl", "overlay")  # masks: has names of its own, and never a source's
-_STDOUT = "-"
+from edgesam_rt.sinks.spec import SinkSpec, require
+from edgesam_rt.sinks.table import SINKS
 
 
 def check_targets(source: SourceSpec, sinks: Sequence[SinkSpec]) -> None:
-    """Refuse to write over the source, or to write one file from two sinks.
+    """Refuse a sink without its library, or over the source; two sinks that write one place.
 
     Raises:
         ConfigError: names the sink, and says what it would destroy.
+        SinkMissing: a library is not installed.
     """
     read = _paths_read(source)
-    written: dict[Path, str] = {}
+    held: dict[str, str] = {}
     for sink in sinks:
-        if sink.scheme not in _SINKS or sink.target == _STDOUT:
+        require(sink)
+        kind = SINKS[sink.scheme].kind
+        if not sink.place or kind == "folder":  # its files have names of their own
             continue
-        path = user_path(sink.target).resolve()
-        if path in read:
+        place = Path(sink.place)
+        if place in read:
             raise ConfigError(
                 f"sink {sink.text!r}: would write over the source {source.text}. "
                 "Name another place."
             )
-        if path in written and path.suffix:
+        is_shared = kind == "pictures" and not place.suffix
+        if sink.place in held and not is_shared:
             raise ConfigError(
-                f"sink {sink.text!r}: {written[path]!r} writes the same file. Name another one."
+                f"sink {sink.text!r}: {held[sink.place]!r} writes to the same place. "
+                "Name another one."
             )
-        written[path] = sink.text
+        held[sink.place] = sink.text
 
 
 def _paths_read(source: SourceSpec) -> set[Path]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from edgesam_rt import backends
 from edgesam_rt.backends import BackendOptions
-from edgesam_rt.bench import environment, sensors
+from edgesam_rt.bench import environment, reading
 from edgesam_rt.bundle import Bundle
 from edgesam_rt.doctor.examine import examine
 from edgesam_rt.doctor.findings import Finding, failed, passed, skipped
@@ -90,7 +90,7 @@ class Visit:
             quick=patient.quick,
             machine=environment.machine(root, patient.detected or patient.board.name),
             software=environment.software(root),
-            reading=sensors.read(0.0, root, command),
+            reading=reading.read(0.0, root, command),
             checks=tuple(self.checks),
             counts=count(self.checks),
             proofs=self.proofs,

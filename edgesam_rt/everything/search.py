@@ -106,8 +106,11 @@ class Search:
 
     def _clear(self, scored: Scored) -> tuple[I64, I64]:
         """The one answer to every prompt that is not ambiguous."""
-        n = len(scored.predicted_iou)
-        return np.arange(n), np.full(n, self.decoder.facts.clear_answer)
+        n, facts = len(scored.predicted_iou), self.decoder.facts
+        if facts.clear_answer is not None:
+            return np.arange(n), np.full(n, facts.clear_answer)
+        columns = np.array(facts.ambiguous_answers, np.int64)
+        return np.arange(n), columns[scored.predicted_iou[:, columns].argmax(1)]
 
     def _ask(
         self, batch: PromptBatch, anchors: F32, weights: F32, choose: Choose, *, once: bool

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgesam_rt.imaging.resample import RESAMPLERS
 from edgesam_rt.types import F32, U8
 
 
@@ -28,11 +29,26 @@ class Fit:
     scaled_hw: tuple[int, int]
 
     @classmethod
-    def longest_side(cls, image_hw: tuple[int, int], side: int) -> Fit:
+    def longest_side(
+        cls, image_hw: tuple[int, int], side: int, *, round_down: bool = False
+    ) -> Fit:
         """Fit with the aspect ratio kept (SAM's rule: rounded to whole pixels)."""
         h, w = image_hw
-        scale = side / max(h, w)
-        return cls((h, w), side, (max(1, int(h * scale + 0.5)), max(1, int(w * scale + 0.5))))
+        scale, up = side / max(h, w), 0.0 if round_down else 0.5
+        return cls((h, w), side, (max(1, int(h * scale + up)), max(1, int(w * scale + up))))
+
+    @classmethod
+    def squash(cls, image_hw: tuple[int, int], side: int) -> Fit:
+        """Fit that fills the square, whatever the aspect ratio."""
+        return cls(image_hw, side, (side, side))
+
+    def in_frame(self, side: int) -> Fit:
+        """The same picture in a square of another side: that of prompts, where it is not ours."""
+        if side == self.side:
+            return self
+        fills = self.scaled_hw == (self.side, self.side)
+        make = Fit.squash if fills else Fit.longest_side
+        return make(self.image_hw, side)
 
     def covered(self, multiple: int) -> tuple[int, int]:
         """Height and width of the picture in the square, rounded up to multiples, encoder px."""
@@ -50,32 +66,25 @@ class Fit:
         return xy * np.array([self.side * w / sw, self.side * h / sh], np.float32)
 
 
-def to_encoder_input(pixels: U8, fit: Fit, pad_value: int, out: U8 | None = None) -> U8:
+def to_encoder_input(
+    pixels: U8, fit: Fit, pad_value: int, out: U8 | None = None, *, resample: str = "fast"
+) -> U8:
     """Resize and pad a picture into the encoder's square.
-
-    Shrinking to less than half averages areas (no aliasing); anything else is bilinear, which then
-    looks at nearly every pixel and is five times as fast.
 
     Args:
         pixels: (H, W, 3) uint8, of `fit.image_hw`.
         fit: where it goes.
         pad_value: what fills the rest, 0 to 255.
         out: (side, side, 3) uint8 to fill instead of a new array.
+        resample: a row of `resample.RESAMPLERS`.
 
     Returns:
         (side, side, 3) uint8.
     """
-    import cv2
-
     (h, w), (sh, sw) = fit.image_hw, fit.scaled_hw
     if out is None:
         out = np.empty((fit.side, fit.side, 3), np.uint8)
     out[sh:] = pad_value
     out[:sh, sw:] = pad_value
-    if (sh, sw) == (h, w):
-        out[:sh, :sw] = pixels
-    else:
-        shrinks_much = max(h, w) > 2 * fit.side
-        how = cv2.INTER_AREA if shrinks_much else cv2.INTER_LINEAR
-        out[:sh, :sw] = cv2.resize(pixels, (sw, sh), interpolation=how)
+    out[:sh, :sw] = pixels if (sh, sw) == (h, w) else RESAMPLERS[resample](pixels, (sh, sw))
     return out

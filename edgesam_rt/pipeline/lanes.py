@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edgesam_rt.clock import Clock
 from edgesam_rt.errors import SinkError
 from edgesam_rt.pipeline.metrics import Metrics
-from edgesam_rt.pipeline.slot import Policy, Slot
 from edgesam_rt.records import Result
+from edgesam_rt.slot import Policy, Slot
 
 _SAY_EVERY_S = 60.0
 log = logging.getLogger(__name__)
@@ -19,10 +19,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Lane:
-    """One consumer of results, with the slot it is fed through."""
+    """One consumer of results.
+
+    Attributes:
+        name: of the sink.
+        slot: it is fed through.
+        place: what no other sink may hold meanwhile, as a file or a port; "" if nothing.
+        ended: set when the sink is closed.
+    """
 
     name: str
     slot: Slot[Result]
+    place: str = ""
+    ended: threading.Event = field(default_factory=threading.Event)
 
 
 class Lanes:
@@ -68,15 +77,15 @@ class Lanes:
 
 
 class SinkLosses:
-    """Counts the results that a failing sink could not take, and says so now and then."""
+    """Counts the results that a sink could not take or deliver, and says so now and then."""
 
     def __init__(self, metrics: Metrics, clock: Clock, name: str) -> None:
         self._metrics, self._clock, self._name = metrics, clock, name
         self._said_at_ns: int | None = None
 
-    def add(self, error: SinkError) -> None:
-        """Count one."""
-        self._metrics.sink_drop(self._name, 1)
+    def add(self, error: SinkError, count: int = 1) -> None:
+        """Count some."""
+        self._metrics.sink_drop(self._name, count)
         now_ns = self._clock.now_ns()
         if self._said_at_ns is not None and now_ns - self._said_at_ns < _SAY_EVERY_S * 1e9:
             return

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from edgesam_rt.cameras.health import CameraHealth
+from edgesam_rt.records import Result
 
 RECENT = 15  # newest values of a series that say what it takes now
 KEPT = 10_000  # newest values per series that percentiles are taken of
@@ -45,6 +46,8 @@ class Summary:
         sink_dropped: results a sink was too slow for, by sink.
         late: results older than the budget.
         ladder: results by ladder step.
+        degraded: results below full quality, by "step: reason".
+        reused: results made of an earlier embedding, by how; see `Result.reuse`.
         peak_memory_mib: of the process, from its start.
         backend, bundle, board, threads: what ran, and how.
         encoder_sides: of the encoders that were used, px.
@@ -71,6 +74,8 @@ class Summary:
     passed_over: Mapping[str, str] = field(default_factory=dict)
     reconnects: int = 0
     camera_breaks: Mapping[str, int] = field(default_factory=dict)
+    degraded: Mapping[str, int] = field(default_factory=dict)
+    reused: Mapping[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -78,7 +83,16 @@ class Summary:
 
 
 class Metrics:
-    """Collects; `percentiles` and `take_dropped` read."""
+    """Collects; `percentiles` and `take_dropped` read.
+
+    Attributes:
+        sink_dropped: results that a sink lost, by sink.
+        ladder: results by step.
+        degraded: results below full quality, by the step's name and the reason for it.
+        reused: results made of an earlier embedding, by how; see `Result.reuse`.
+        frames, results, late: how many so far.
+        camera: how it is.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -88,6 +102,8 @@ class Metrics:
         self._dropped_since: Counter[str] = Counter()
         self.sink_dropped: Counter[str] = Counter()
         self.ladder: Counter[int] = Counter()
+        self.degraded: Counter[tuple[str, str]] = Counter()
+        self.reused: Counter[str] = Counter()
         self.frames = 0
         self.results = 0
         self.late = 0
@@ -98,6 +114,20 @@ class Metrics:
         with self._lock:
             self._series.setdefault(stage, deque(maxlen=KEPT)).append(ms)
             self._counts[stage] = self._counts.get(stage, 0) + 1
+
+    def add(self, result: Result, *, is_late: bool) -> None:
+        """Count a result and its times."""
+        for name in ("fit", "encode", "decode", "mask", "age"):
+            if result.reuse == "none" or name not in ("fit", "encode"):
+                self.time(name, getattr(result.timings, f"{name}_ms"))
+        with self._lock:
+            self.results += 1
+            self.late += int(is_late)
+            self.ladder[result.ladder_step] += 1
+            if result.ladder_step:
+                self.degraded[result.ladder_name, result.ladder_reason] += 1
+            if result.reuse != "none":
+                self.reused[result.reuse] += 1
 
     def typical_ms(self, stage: str) -> float:
         """Median of a stage's newest durations; 0 before the first."""

@@ -18,13 +18,17 @@ from edgesam_rt.engines import EngineSet
 from edgesam_rt.errors import EdgeSamError, PipelineError, as_ours
 from edgesam_rt.pipeline import stages
 from edgesam_rt.pipeline.change import Opening, change_lanes
+from edgesam_rt.pipeline.decode import decode
+from edgesam_rt.pipeline.encode import encode
 from edgesam_rt.pipeline.lanes import Lane, Lanes
-from edgesam_rt.pipeline.metrics import Summary, peak_memory_mib
-from edgesam_rt.pipeline.slot import Closed, Slot
+from edgesam_rt.pipeline.metrics import Metrics, Summary, peak_memory_mib
 from edgesam_rt.pipeline.stages import Encoded, Limits, Shared
+from edgesam_rt.pipeline.surroundings import tells_heat, watch
 from edgesam_rt.pipeline.task import Task
 from edgesam_rt.records import Frame, Result
 from edgesam_rt.sinks.base import RunInfo, Sink
+from edgesam_rt.slot import Closed, Slot
+from edgesam_rt.system.probes import Probes, Readings
 
 CAMERA_CAPACITY = 1  # the newest frame
 EMBEDDING_CAPACITY = 1  # the encoder may not run ahead
@@ -35,10 +39,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SinkPlan:
-    """A sink not opened yet."""
+    """A sink not opened yet.
+
+    Attributes:
+        name: of the sink; one that stays through a change is known by it.
+        open: opens it.
+        place: what no other sink may hold meanwhile, as a file or a port; "" if nothing.
+    """
 
     name: str
     open: Callable[[RunInfo], Sink]
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,13 +101,18 @@ class Pipeline:
         """
         self._plan = plan
         self._shared = Shared(
-            plan.engines, clock, on_result=on_result, outlives_sinks=plan.outlives_sinks
+            plan.engines,
+            clock,
+            plan.budget_ms,
+            on_result=on_result,
+            outlives_sinks=plan.outlives_sinks,
         )
         self._frames: Slot[Frame] = Slot(
             CAMERA_CAPACITY, on_drop=partial(self._shared.metrics.drop, "newer frame")
         )
         self._encoded: Slot[Encoded] = Slot(EMBEDDING_CAPACITY)
-        sinks = [Lane(s.name, Slot(LANE_CAPACITY)) for s in plan.sinks]
+        sinks = [_lane_of(sink) for sink in plan.sinks]
+        self._sink_plans = {sink.name: sink for sink in plan.sinks}
         self._own = Lane("stream", Slot(LANE_CAPACITY)) if with_results else None
         self._lanes = Lanes([*sinks, self._own] if self._own else sinks)
         self._threads: list[threading.Thread] = []
@@ -115,6 +131,21 @@ class Pipeline:
     def camera_health(self) -> CameraHealth:
         """How the camera was when it was last read, half a second ago at most."""
         return self._shared.metrics.camera
+
+    @property
+    def budget_ms(self) -> float:
+        """Capture to result; 0 for none."""
+        return self._plan.budget_ms
+
+    @property
+    def metrics(self) -> Metrics:
+        """Its counters and times, to be read."""
+        return self._shared.metrics
+
+    @property
+    def readings(self) -> Readings:
+        """What the board's sensors said, a few seconds ago at most; empty before the first."""
+        return self._shared.readings
 
     @property
     def has_started(self) -> bool:
@@ -147,12 +178,13 @@ class Pipeline:
         self._started_ns = shared.clock.now_ns()
         self._spawn(
             "capture",
-            lambda: stages.capture(
-                shared, plan.open_camera, self._frames, lanes, plan.limits, plan.budget_ms
-            ),
+            lambda: stages.capture(shared, plan.open_camera, self._frames, lanes, plan.limits),
         )
-        self._spawn("encode", lambda: stages.encode(shared, self._frames, self._encoded))
-        self._spawn("decode", lambda: stages.decode(shared, self._encoded, plan.task, lanes))
+        self._spawn("encode", lambda: encode(shared, self._frames, self._encoded, plan.task))
+        self._spawn("decode", lambda: decode(shared, self._encoded, plan.task, lanes))
+        probes = Probes.of(plan.engines.board) if tells_heat(plan.engines.board) else None
+        if probes is not None or plan.budget_ms:
+            self._spawn("surroundings", lambda: watch(shared, probes))
         for sink_plan, lane in zip(plan.sinks, lanes, strict=False):  # the own lane is the last
             self._spawn(f"sink {lane.name}", self._sink_job(sink_plan, lane))
 
@@ -167,7 +199,9 @@ class Pipeline:
             raise PipelineError("sinks cannot be changed before the camera is open.")
         here = {lane.name: lane for lane in self._lanes if lane is not self._own}
         wanted = {plan.name: plan for plan in plans}
-        change_lanes(self._lanes, here, wanted, self._spawn_opening)
+        known = {**self._sink_plans, **wanted}
+        change_lanes(self._lanes, here, known, wanted, self._spawn_opening)
+        self._sink_plans = wanted
 
     def stop(self) -> None:
         """Ask the run to end: no new frames, what is on its way is finished. Safe in a signal."""
@@ -232,11 +266,18 @@ class Pipeline:
             bundle=engines.bundle.label,
             board=engines.board.name,
             threads=engines.options.backend_options.threads,
-            encoder_sides=tuple(engines.sides[step] for step in sorted(metrics.ladder)),
+            encoder_sides=self._sides_used(),
             passed_over=dict(engines.passed_over),
             reconnects=metrics.camera.reconnects,
             camera_breaks=dict(metrics.camera.breaks),
+            degraded={f"{name}: {why}": n for (name, why), n in metrics.degraded.items()},
+            reused=dict(metrics.reused),
         )
+
+    def _sides_used(self) -> tuple[int, ...]:
+        """Encoder sides of the steps that were used, px, largest first."""
+        used = {self._shared.steps[step].encoder_side for step in self._shared.metrics.ladder}
+        return tuple(sorted(used, reverse=True))
 
     def __enter__(self) -> Pipeline:
         """Start."""
@@ -263,7 +304,7 @@ class Pipeline:
 
     def _spawn_opening(self, plan: SinkPlan) -> Opening:
         """Start a sink that opens at once; the future tells how that went."""
-        lane, opened = Lane(plan.name, Slot(LANE_CAPACITY)), Future[None]()
+        lane, opened = _lane_of(plan), Future[None]()
 
         def job() -> None:
             try:
@@ -316,7 +357,13 @@ class Pipeline:
             try:
                 stages.sink(self._shared, plan.open, lane)
             finally:
-                if self._own is None and all(each.slot.is_closed for each in self._lanes):
+                lane.ended.set()
+                lanes = tuple(self._lanes)
+                if self._own is None and lanes and all(each.slot.is_closed for each in lanes):
                     self._shared.stop.set()  # nobody is left who wants results
 
         return job
+
+
+def _lane_of(plan: SinkPlan) -> Lane:
+    return Lane(plan.name, Slot(LANE_CAPACITY), plan.place)

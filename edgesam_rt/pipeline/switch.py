@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from concurrent.futures import Future
+from dataclasses import replace
 
 from edgesam_rt.engines import EngineSet
 from edgesam_rt.errors import as_ours
@@ -30,6 +31,11 @@ class SwitchTask:
         self._next: tuple[Task, Future[None]] | None = None
         self._engines: EngineSet | None = None
         self._lock = threading.Lock()
+
+    @property
+    def mode(self) -> str:
+        """Of the present task."""
+        return self._task.mode
 
     def change(self, task: Task) -> Future[None]:
         """Ask for another task; the future ends when it took over, or with why it did not.
@@ -70,11 +76,13 @@ class SwitchTask:
         return masks
 
     def _try(self, task: Task, done: Future[None], decoder: Decoder, work: Work) -> None:
+        if not done.set_running_or_notify_cancel():  # whoever asked for it waits no longer
+            return
         try:
             assert self._engines is not None, "open() comes first"
             task.open(self._engines)
             prompts = task.prompts_for(work.frame)
-            task.answer(decoder, Work(work.frame, work.embedding, prompts, work.deadline_ns))
+            task.answer(decoder, replace(work, prompts=prompts))
         except Exception as error:  # noqa: BLE001 - whoever asked for the change is told
             task.close()
             done.set_exception(as_ours(error))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from edgesam_rt.clock import CLOCK
 from edgesam_rt.engines import EngineSet
 from edgesam_rt.errors import ConfigError, unknown_name
+from edgesam_rt.everything.options import with_options
 from edgesam_rt.everything.strategies import STRATEGIES, Request, everything
 from edgesam_rt.finder import Finder
 from edgesam_rt.manifest import EverythingFacts
+from edgesam_rt.pipeline.recall import Recall
 from edgesam_rt.records import Embedding, Frame, MaskSet, Prompt
 from edgesam_rt.segmenter import Decoder
 from edgesam_rt.tracking.cells import CellReader
@@ -29,16 +31,23 @@ class Work:
         frame, embedding: the picture and what the encoder made of it.
         prompts: what is asked, one per object.
         deadline_ns: monotonic time at which masks must be there; None is never.
+        points_per_side: of everything mode's grid, at most; 0: as many as the bundle says.
     """
 
     frame: Frame
     embedding: Embedding
     prompts: tuple[Prompt, ...]
     deadline_ns: int | None = None
+    points_per_side: int = 0
 
 
 class Task(Protocol):
     """Turns embeddings into masks; opened, used and closed by the decode thread."""
+
+    @property
+    def mode(self) -> str:
+        """One of MODES; may be asked from any thread."""
+        ...
 
     def open(self, engines: EngineSet) -> None:
         """Open what it needs beside the decoder."""
@@ -78,8 +87,10 @@ class PromptTask:
         unmatched: names in `prompts.by_frame` that no frame had so far.
     """
 
+    mode: ClassVar[str] = "prompt"
     prompts: Prompts
     unmatched: set[str] = field(default_factory=set)
+    _recall: Recall = field(default_factory=Recall, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Nothing has matched yet."""
@@ -98,7 +109,11 @@ class PromptTask:
 
     def answer(self, decoder: Decoder, work: Work) -> MaskSet:
         """One mask per prompt."""
-        return decoder.predict(work.embedding, work.prompts)
+        return self._recall.answer(
+            work.embedding,
+            work.prompts,
+            lambda: decoder.predict(work.embedding, work.prompts),
+        )
 
 
 @dataclass
@@ -111,10 +126,12 @@ class TrackTask:
         tracker: what follows them; more may be added to it while it runs.
     """
 
+    mode: ClassVar[str] = "track"
     prompts: Prompts
     unmatched: set[str] = field(default_factory=set)
     tracker: Tracker = field(default_factory=Tracker)
     _reader: CellReader | None = field(default=None, init=False)
+    _recall: Recall = field(default_factory=Recall, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Follow what is given at the first frame."""
@@ -137,6 +154,11 @@ class TrackTask:
 
     def answer(self, decoder: Decoder, work: Work) -> MaskSet:
         """One mask per object, empty for those that are lost; those are looked for in time left."""
+        return self._recall.answer(
+            work.embedding, self.tracker.track_ids, lambda: self._look(decoder, work)
+        )
+
+    def _look(self, decoder: Decoder, work: Work) -> MaskSet:
         assert self._reader is not None, "open() comes first"
         has_time = work.deadline_ns is None or CLOCK.now_ns() < work.deadline_ns
         moment = Moment(work.frame.frame_id, work.frame.captured_at_ns, has_time)
@@ -157,9 +179,11 @@ class EverythingTask:
         strategy: a name of `STRATEGIES`.
     """
 
+    mode: ClassVar[str] = "everything"
     facts: EverythingFacts
     strategy: str = DEFAULT_STRATEGY
     _finder: Finder | None = field(default=None, init=False)
+    _recall: Recall = field(default_factory=Recall, init=False, repr=False, compare=False)
 
     def open(self, engines: EngineSet) -> None:
         """Open what finds boxes, if the strategy needs them."""
@@ -177,10 +201,16 @@ class EverythingTask:
 
     def answer(self, decoder: Decoder, work: Work) -> MaskSet:
         """All masks found before the deadline, best first."""
+        return self._recall.answer(
+            work.embedding, work.points_per_side, lambda: self._find(decoder, work)
+        )
+
+    def _find(self, decoder: Decoder, work: Work) -> MaskSet:
+        per_side = min(self.facts.points_per_side, work.points_per_side or 256)
         request = Request(
             decoder,
             work.embedding,
-            self.facts,
+            with_options(self.facts, {"points_per_side": per_side}),
             pixels=work.frame.pixels,
             find=self._finder.find if self._finder is not None else None,
             deadline_ns=work.deadline_ns,
@@ -190,12 +220,25 @@ class EverythingTask:
 
 def mode_of(task: Task) -> str:
     """The mode that a task was made for."""
-    modes = {PromptTask: "prompt", TrackTask: "track"}
-    return modes.get(type(task), "everything")
+    return task.mode
 
 
-def make_task(mode: str | None, prompts: Prompts, strategy: str, facts: EverythingFacts) -> Task:
+def make_task(
+    mode: str | None,
+    prompts: Prompts,
+    strategy: str,
+    facts: EverythingFacts,
+    *,
+    may_be_empty: bool = False,
+) -> Task:
     """Return the task of a mode; None is "prompt" if there are prompts, else "everything".
+
+    Args:
+        mode: a name of `MODES`, or None.
+        prompts: what to ask.
+        strategy: of everything mode.
+        facts: its thresholds.
+        may_be_empty: whether prompts may come later.
 
     Raises:
         ConfigError: an unknown mode or strategy; prompt mode without a prompt.
@@ -209,7 +252,7 @@ def make_task(mode: str | None, prompts: Prompts, strategy: str, facts: Everythi
         raise ConfigError("everything mode takes no prompts. Leave them out, or --mode prompt.")
     if mode == "everything":
         return EverythingTask(facts, strategy)
-    if not prompts:
+    if not prompts and not may_be_empty:
         raise ConfigError(
             f"{mode} mode: no prompt. Give --point, --box or --prompts, or --mode everything."
         )

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Generic, TypeVar
 
 import msgspec
 
 from edgesam_rt.errors import EdgeSamError
 from edgesam_rt.pipeline.pipeline import Pipeline, Plan
-from edgesam_rt.pipeline.switch import SwitchTask
+from edgesam_rt.pipeline.task import Task
+from edgesam_rt.service.control import PATIENCE_S, Control
+from edgesam_rt.service.objects import steerable
 
 TASK_KEYS = frozenset({"everything", "mode", "object", "prompts", "strategy"})
 SINK_KEYS = frozenset({"out"})
-FRAME_TIMEOUT_S = 10.0  # how long a change of prompts waits for a frame to be tried on
 log = logging.getLogger(__name__)
 
 Config = TypeVar("Config", bound=msgspec.Struct)
@@ -27,20 +26,23 @@ class Reloader(Generic[Config]):
 
     Args:
         pipeline: that runs.
-        task: its task.
+        control: of its task; what was changed by it since is put back.
         config: that it runs with.
         plan_again: reads the configuration anew and makes a plan of it.
+
+    Attributes:
+        config: what is applied now.
     """
 
     def __init__(
         self,
         pipeline: Pipeline,
-        task: SwitchTask,
+        control: Control,
         config: Config,
         plan_again: Callable[[], tuple[Config, Plan]],
     ) -> None:
-        self._pipeline, self._task = pipeline, task
-        self._config, self._plan_again = config, plan_again
+        self._pipeline, self._control = pipeline, control
+        self.config, self._plan_again = config, plan_again
 
     def reload(self) -> None:
         """Read the configuration and apply it; what is wrong with it is logged, never raised."""
@@ -49,17 +51,22 @@ class Reloader(Generic[Config]):
         except EdgeSamError as error:
             log.error("reload: %s All stays as it was.", error)
             return
-        changed = _differences(self._config, config)
+        changed = _differences(self.config, config)
         _tell_fixed(changed - TASK_KEYS - SINK_KEYS)
         taken: set[str] = set()
-        if changed & TASK_KEYS or getattr(config, "prompts", None):  # the file may have changed
-            taken |= self._part(TASK_KEYS, lambda: _settle(self._task.change(plan.task)))
+        may_differ = self._control.is_changed or getattr(config, "prompts", None)  # that file too
+        if changed & TASK_KEYS or may_differ:
+            taken |= self._part(TASK_KEYS, lambda: self._restore(plan.task))
         if changed & SINK_KEYS:
             taken |= self._part(SINK_KEYS, lambda: self._pipeline.change_sinks(plan.sinks))
         taken &= changed
         new = {key: getattr(config, key) for key in taken}
-        self._config = msgspec.structs.replace(self._config, **new)
+        self.config = msgspec.structs.replace(self.config, **new)
         log.info("reload: changed: %s", ", ".join(sorted(taken)) or "nothing")
+
+    def _restore(self, task: Task) -> None:
+        if not self._control.restore(steerable(task)):
+            log.warning("reload: no frame came in %g s; the next one brings it", PATIENCE_S)
 
     def _part(self, keys: frozenset[str], apply: Callable[[], None]) -> frozenset[str]:
         """Apply one part; return its keys, or none if it could not be."""
@@ -81,13 +88,3 @@ def _tell_fixed(keys: set[str]) -> None:
 def _differences(old: Config, new: Config) -> set[str]:
     names = type(old).__struct_fields__
     return {name for name in names if getattr(old, name) != getattr(new, name)}
-
-
-def _settle(change: Future[None]) -> None:
-    """Wait until a change of the task is done; without a frame it stays asked for."""
-    try:
-        change.result(FRAME_TIMEOUT_S)
-    except FutureTimeout:
-        log.warning("reload: no frame came in %g s; the next one brings it", FRAME_TIMEOUT_S)
-    except CancelledError:
-        log.warning("reload: the run ends; nothing was changed")

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import replace
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from edgesam_rt.clock import CLOCK, Clock
-from edgesam_rt.pipeline.pipeline import Pipeline, Plan
-from edgesam_rt.pipeline.switch import SwitchTask
 from edgesam_rt.service.heart import Heart
 from edgesam_rt.service.notify import Notifier, notifier_of, watchdog_interval_s
-from edgesam_rt.service.reload import Reloader
+from edgesam_rt.service.running import Running
 from edgesam_rt.service.status import Facts, StatusLine
 
 Config = TypeVar("Config", bound=msgspec.Struct)
 
 
-class Service:
+class Service(Generic[Config]):
     """Tells systemd how the run goes, and passes on what it asks for.
 
     `heart.beat` belongs to the thread that makes results; all else to the main thread.
@@ -39,21 +35,9 @@ class Service:
         self._status = StatusLine(lambda text: notifier.send(STATUS=text), clock=clock)
         self._reload_asked = threading.Event()
 
-    def prepare(
-        self, config: Config, plan: Plan, plan_again: Callable[[], tuple[Config, Plan]]
-    ) -> Pipeline:
-        """Return a pipeline that tells systemd of its results and can take another configuration.
-
-        Args:
-            config: that the plan was made of.
-            plan: what to run; a sink that fails does not end it.
-            plan_again: reads the configuration anew.
-        """
-        task = SwitchTask(plan.task)
-        plan = replace(plan, task=task, outlives_sinks=True)
-        self._pipeline = Pipeline(plan, on_result=self.heart.beat)
-        self._reload = Reloader(self._pipeline, task, config, plan_again).reload
-        return self._pipeline
+    def watch(self, running: Running[Config]) -> None:
+        """Say how this run goes, whose results `heart.beat` is told of; and reload it."""
+        self._running = running
 
     def ask_reload(self) -> None:
         """Reload soon; safe in a signal handler."""
@@ -62,7 +46,7 @@ class Service:
     def stop(self) -> None:
         """End the run, and say so; safe in a signal handler."""
         self._notifier.send(STOPPING=1, STATUS="stopping")
-        self._pipeline.stop()
+        self._running.pipeline.stop()
 
     def look(self) -> None:
         """Send the status line if it is time; reload if that was asked for, and results flow."""
@@ -74,21 +58,22 @@ class Service:
     def _say_and_reload(self) -> None:
         now_usec = self._clock.now_ns() // 1000
         self._notifier.send(RELOADING=1, MONOTONIC_USEC=now_usec, STATUS="reloading")
-        self._reload()
+        self._running.reload()
         self._notifier.send(READY=1)
         self._status.forget()
 
     def _facts(self) -> Facts:
+        pipeline = self._running.pipeline
         return Facts(
-            results=self._pipeline.results_made,
-            lost=self._pipeline.results_lost,
-            camera=self._pipeline.camera_health,
+            results=pipeline.results_made,
+            lost=pipeline.results_lost,
+            camera=pipeline.camera_health,
             step=self.heart.step,
             age_p95_ms=self.heart.age_p95_ms(),
         )
 
 
-def service_of_environment() -> Service | None:
+def service_of_environment() -> Service[Any] | None:
     """Return the service that systemd started, or None where it did not."""
     notifier = notifier_of()
     return None if notifier is None else Service(notifier, watchdog_interval_s())

@@ -23,11 +23,16 @@ class Sink(Protocol):
         Raises:
             SinkError: it could not be written; what was written before is intact.
             ConsumerGone: nobody reads any more; the run goes on for the other sinks.
+            ResultsLost: others, older ones perhaps, had to be given up; the run goes on.
         """
         ...
 
     def close(self) -> None:
-        """Finish what was written; a second call does nothing."""
+        """Finish what was written; a second call does nothing.
+
+        Raises:
+            ResultsLost: what waited could not be delivered in time.
+        """
         ...
 
 
@@ -39,8 +44,10 @@ class RunInfo:
         fps: frames per second of the source, or None.
         length: how many frames it will give, or None.
         live: whether the source is live.
+        resumes: whether the run is a service, which goes on where it ended.
     """
 
     fps: float | None = None
     length: int | None = None
     live: bool = False
+    resumes: bool = False

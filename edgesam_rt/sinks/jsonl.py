@@ -2,60 +2,82 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import os
 import sys
 from pathlib import Path
+from typing import Protocol
 
-from edgesam_rt.errors import ConsumerGone, EdgeSamError
+from edgesam_rt.errors import ConfigError, ConsumerGone
 from edgesam_rt.paths import user_path
 from edgesam_rt.records import Result
 from edgesam_rt.sinks import files
 from edgesam_rt.sinks.base import RunInfo
+from edgesam_rt.sinks.line_file import LineFile
 from edgesam_rt.sinks.rows import to_row
-from edgesam_rt.sinks.spec import SinkSpec
+from edgesam_rt.sinks.spec import STDOUT, SinkSpec
 
-_STDOUT = "-"
+
+class _Lines(Protocol):
+    """Where lines go."""
+
+    def write(self, line: bytes) -> None:
+        """Write one, without its end."""
+
+    def close(self) -> None:
+        """Give the descriptor back."""
 
 
 class JsonlSink:
     """Writes one JSON object per result and line, at once; docs/results.md describes them.
 
-    A file never ends in half a line: what a full disk cut off is taken back.
+    Args:
+        target: a path, or "-" for standard output.
+        with_rle: whether to write the masks, by far the largest part.
+        append: whether to go on behind what a file has; else it is emptied.
+        rotate_bytes: size at which a new file is begun, or None.
+        keep: how many full files are kept.
+
+    Raises:
+        ConfigError: the path is a folder, or lies below a file.
+        SinkError: the file cannot be opened.
     """
 
-    def __init__(self, target: str, *, with_rle: bool = True) -> None:
-        """Open the file; one that is there is emptied.
-
-        Args:
-            target: a path, or "-" for standard output.
-            with_rle: whether to write the masks, by far the largest part.
-
-        Raises:
-            ConfigError: the path is a folder, or lies below a file.
-            SinkError: the file cannot be opened.
-        """
+    def __init__(
+        self,
+        target: str,
+        *,
+        with_rle: bool = True,
+        append: bool = False,
+        rotate_bytes: int | None = None,
+        keep: int = 5,
+    ) -> None:
         self.name = f"jsonl:{target}"
-        self._path = user_path(target)
         self._with_rle = with_rle
-        self._lines = 0
-        self._is_file = target != _STDOUT
-        self._fd: int | None = self._open_file() if self._is_file else _open_stdout()
-        self._is_open = True
+        self._out: _Lines
+        if target == STDOUT:
+            self._out = _StandardOutput(self.name)
+        else:
+            path = user_path(target)
+            self._out = LineFile(
+                path, self.name, append=append, rotate_bytes=rotate_bytes, keep=keep
+            )
 
     @classmethod
     def from_spec(cls, spec: SinkSpec, info: RunInfo) -> JsonlSink:
-        """Open it for a parsed spec; the option `rle=0` leaves the masks out."""
-        return cls(spec.target, with_rle=spec.flag("rle", True))
-
-    def _open_file(self) -> int:
-        files.check_file(self._path, self.name)
-        try:
-            return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-        except OSError as error:
-            raise self._failed(error) from error
+        """Open it for a parsed spec; what a service wrote before its restart stays."""
+        options = spec.options
+        append, rotate_bytes = options["append"], options["rotate"]
+        if spec.target == STDOUT and (append is not None or rotate_bytes is not None):
+            raise ConfigError(f"sink {spec.text!r}: append and rotate are for files. Name a PATH.")
+        return cls(
+            spec.target,
+            with_rle=options["rle"],
+            append=info.resumes if append is None else append,
+            rotate_bytes=rotate_bytes,
+            keep=options["keep"],
+        )
 
     def write(self, result: Result) -> None:
         """Write one line.
@@ -64,54 +86,53 @@ class JsonlSink:
             ConsumerGone: the reader of standard output has gone (`… | head`).
             SinkError: it cannot be written.
         """
-        if not self._is_open:
-            return
         line = json.dumps(to_row(result, with_rle=self._with_rle), separators=(",", ":"))
         try:
-            self._write_all(f"{line}\n")
+            self._out.write(line.encode("ascii"))
         except BrokenPipeError as error:
             raise ConsumerGone(f"{self.name}: the reader has gone.") from error
-        except OSError as error:
-            raise self._failed(error) from error
-        self._lines += 1
-
-    def _write_all(self, line: str) -> None:
-        """Write a line whole, or take back what was written of it."""
-        if self._fd is None:
-            sys.stdout.write(line)
-            sys.stdout.flush()
-            return
-        rest = line.encode("ascii")
-        size = len(rest)
-        try:
-            while rest:
-                rest = rest[os.write(self._fd, rest) :]
-        except OSError:
-            if self._is_file and len(rest) < size:
-                with contextlib.suppress(OSError):
-                    end = os.lseek(self._fd, 0, os.SEEK_CUR) - (size - len(rest))
-                    os.ftruncate(self._fd, end)
-            raise
-
-    def _failed(self, error: OSError) -> EdgeSamError:
-        path = self._path if self._is_file else Path("standard output")
-        intact = f"The {self._lines} lines before are intact." if self._lines else ""
-        return files.write_failed(self.name, path, error, intact)
 
     def close(self) -> None:
         """Close the file."""
+        self._out.close()
+
+
+class _StandardOutput:
+    """Standard output: by a descriptor of its own, or by `sys.stdout` where that has none."""
+
+    def __init__(self, who: str) -> None:
+        self._who = who
+        self._lines = 0
+        self._is_open = True
+        self._fd: int | None = None
+        try:
+            sys.stdout.flush()
+            self._fd = os.dup(sys.stdout.fileno())
+        except (io.UnsupportedOperation, AttributeError):  # a notebook
+            self._fd = None
+
+    def write(self, line: bytes) -> None:
+        if not self._is_open:
+            return
+        try:
+            self._write_all(line + b"\n")
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            intact = f"The {self._lines} lines before are intact." if self._lines else ""
+            where = Path("standard output")
+            raise files.write_failed(self._who, where, error, intact) from error
+        self._lines += 1
+
+    def _write_all(self, rest: bytes) -> None:
+        if self._fd is None:
+            sys.stdout.write(rest.decode("ascii"))
+            sys.stdout.flush()
+            return
+        while rest:
+            rest = rest[os.write(self._fd, rest) :]
+
+    def close(self) -> None:
         fd, self._fd, self._is_open = self._fd, None, False
         if fd is not None:
-            try:
-                os.close(fd)
-            except OSError as error:
-                raise self._failed(error) from error
-
-
-def _open_stdout() -> int | None:
-    """Return a descriptor of standard output's own, or None where it has none (a notebook)."""
-    try:
-        sys.stdout.flush()
-        return os.dup(sys.stdout.fileno())
-    except (io.UnsupportedOperation, AttributeError):
-        return None
+            os.close(fd)

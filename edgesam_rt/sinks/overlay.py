@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +12,7 @@ from edgesam_rt.paths import user_path
 from edgesam_rt.records import Result
 from edgesam_rt.sinks.base import RunInfo
 from edgesam_rt.sinks.pictures import SUFFIXES, Pictures, refuse_other_media
+from edgesam_rt.sinks.rate import Rate
 from edgesam_rt.sinks.spec import SinkSpec
 from edgesam_rt.sinks.video import CODECS, VideoFile
 from edgesam_rt.types import U8
@@ -20,7 +20,6 @@ from edgesam_rt.types import U8
 _DEFAULT_FPS = 10.0
 _MAX_FPS = 240.0
 _MAX_GAP_S = 5.0  # of a live source: a longer pause is cut short in the video
-_FPS_OVER = 30  # results: the rate shown is their mean
 
 
 class _Output(Protocol):
@@ -65,23 +64,16 @@ class OverlaySink:
         """
         self.name = f"overlay:{path}"
         self._out = _open_output(path, info or RunInfo(), fps, self.name)
-        self._clock = clock
-        self._times_ns: deque[int] = deque(maxlen=_FPS_OVER + 1)
+        self._rate = Rate(clock)
 
     @classmethod
     def from_spec(cls, spec: SinkSpec, info: RunInfo) -> OverlaySink:
         """Open it for a parsed spec; the option `fps` is the video's rate."""
-        fps = spec.number("fps", 0.1, _MAX_FPS)
-        return cls(user_path(spec.target), info, fps=fps)
+        return cls(user_path(spec.target), info, fps=spec.options["fps"])
 
     def write(self, result: Result) -> None:
         """Draw and write one result."""
-        self._times_ns.append(self._clock.now_ns())
-        self._out.add(overlay.draw(result, fps=self._fps()), result)
-
-    def _fps(self) -> float | None:
-        passed_ns = self._times_ns[-1] - self._times_ns[0]
-        return (len(self._times_ns) - 1) * 1e9 / passed_ns if passed_ns else None
+        self._out.add(overlay.draw(result, fps=self._rate.after_one_more()), result)
 
     def close(self) -> None:
         """Finish the video."""

@@ -43,17 +43,18 @@ class Tracker:
         self._tracks: dict[int, Track] = {}
         self._last_id = 0
 
-    def add(self, prompt: Prompt) -> int:
+    def add(self, prompt: Prompt, *, at_least: int = 1) -> int:
         """Follow one more object, from the next picture on.
 
         Args:
             prompt: about the object, in pixels of that picture.
+            at_least: leave smaller ids out.
 
         Returns:
             Its track_id: 1, 2, 3, …; never used again.
         """
         with self._lock:
-            self._last_id += 1
+            self._last_id = max(self._last_id + 1, at_least)
             self._tracks[self._last_id] = Track(self._last_id, prompt)
             return self._last_id
 

@@ -17,8 +17,9 @@ from edgesam_engines.ptq.ranges import Ranges, tidy
 from edgesam_engines.recipe import Calibration
 from edgesam_rt.errors import ImageError
 from edgesam_rt.imaging.files import PICTURE_SUFFIXES, is_picture_name, read_image
-from edgesam_rt.imaging.geometry import Fit, to_encoder_input
+from edgesam_rt.imaging.geometry import Fit
 from edgesam_rt.manifest import Preprocess
+from edgesam_rt.preprocess import fit_for, normalised, to_square
 from edgesam_rt.types import F32, U8
 
 EXTREMES = ("minmax", "mean_minmax")  # estimators that need smallest and largest values only
@@ -41,16 +42,18 @@ def photos(folder: Path) -> list[Path]:
     return found
 
 
-def pictures(paths: Iterable[Path], side: int, preprocess: Preprocess) -> Iterator[U8]:
-    """Each picture as the encoder will see it, (S, S, 3) uint8; unreadable ones are left out."""
+def pictures(
+    paths: Iterable[Path], side: int, preprocess: Preprocess
+) -> Iterator[tuple[U8, Fit]]:
+    """Each picture in the encoder's square, (S, S, 3) uint8; unreadable ones are left out."""
     for path in paths:
         try:
             pixels = read_image(path)
         except ImageError as error:
             log.warning("calibration: left out: %s", error)
             continue
-        fit = Fit.longest_side((pixels.shape[0], pixels.shape[1]), side)
-        yield to_encoder_input(pixels, fit, preprocess.pad_value)
+        fit = fit_for((pixels.shape[0], pixels.shape[1]), side, preprocess)
+        yield to_square(pixels, fit, preprocess), fit
 
 
 def activation_ranges(model: onnx.ModelProto, feeds: Iterable[Feed], estimator: str) -> Ranges:
@@ -105,15 +108,9 @@ def encoder_feeds(
 ) -> Iterator[F32]:
     """The float input of an encoder graph, (1, C, H, W), where C may be grouped pixels."""
     _, channels, height, width = shape
-    for picture in pictures(paths, side, preprocess):
-        values = normalised(picture, preprocess)
+    for picture, fit in pictures(paths, side, preprocess):
+        values = normalised(picture, fit, preprocess)
         yield np.ascontiguousarray(values.reshape(1, height, width, channels).transpose(0, 3, 1, 2))
-
-
-def normalised(square: U8, preprocess: Preprocess) -> F32:
-    """What an encoder computes from: (S, S, 3) uint8 to the same shape, (value - mean) / std."""
-    mean, std = np.array(preprocess.mean, np.float32), np.array(preprocess.std, np.float32)
-    return np.asarray((square - mean) / std, np.float32)
 
 
 def chosen_photos(folder: Path, calibration: Calibration) -> tuple[list[Path], list[Path]]:

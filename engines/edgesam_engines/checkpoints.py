@@ -1,9 +1,11 @@
-"""Weights from and to files; no pickles, so nothing in a file can run."""
+"""Weights from and to files; nothing in a file is ever run."""
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -13,6 +15,16 @@ from torch import Tensor, nn
 from edgesam_engines.errors import CheckpointError
 
 _SHOWN = 3
+_WRAPPERS = ("model", "state_dict")  # keys under which published files keep their weights
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read weights as fp32 from safetensors or from torch's own format, by the file's name.
+
+    Raises:
+        CheckpointError: no such file, incomplete, or it holds something else than weights.
+    """
+    return read_safetensors(path) if path.suffix == ".safetensors" else read_torch(path)
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -21,14 +33,76 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: no such file, or not a safetensors file.
     """
-    if not path.is_file():
-        raise CheckpointError(f"checkpoint {path}: no such file.")
+    _require_file(path)
     try:
         weights = load_file(path)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"checkpoint {path}: not a complete safetensors file: {error}."
         ) from error
+    return _as_fp32(weights)
+
+
+def read_torch(path: Path) -> dict[str, Tensor]:
+    """Read a state dict as fp32, on the CPU wherever it was saved; also one inside a wrapper.
+
+    Raises:
+        CheckpointError: no such file, incomplete, a pickle that would run code, or no state dict.
+    """
+    _require_file(path)
+    try:
+        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(_refusal(path, str(error))) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"checkpoint {path}: not a complete file of torch's: {_first_line(error)}. "
+            "Download it again."
+        ) from error
+    for key in _WRAPPERS:
+        if isinstance(found, dict) and isinstance(found.get(key), dict):
+            found = found[key]
+    if not isinstance(found, dict) or not found or not _all_tensors(found):
+        raise CheckpointError(
+            f"checkpoint {path}: expected a dict of tensors by name, got {_kind(found)}. "
+            "Save the model's state_dict()."
+        )
+    return _as_fp32(found)
+
+
+def _refusal(path: Path, reason: str) -> str:
+    """Why a pickle was not read: it names code to run, or it is none."""
+    if "GLOBAL" not in reason and "lobal" not in reason and "Unsupported" not in reason:
+        return f"checkpoint {path}: not a file of torch's: {reason.splitlines()[0]}"
+    named = [word for word in reason.replace("`", " ").split() if "." in word.strip(".,:")]
+    what = f" ({named[0].strip('.,:')})" if named else ""
+    return (
+        f"checkpoint {path}: more than weights: reading it would run code{what}; refused. In the "
+        "project it comes from, load it and save its state_dict()."
+    )
+
+
+def _require_file(path: Path) -> None:
+    if not path.is_file():
+        raise CheckpointError(f"checkpoint {path}: no such file.")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def _all_tensors(found: Mapping[Any, Any]) -> bool:
+    return all(isinstance(k, str) and isinstance(v, Tensor) for k, v in found.items())
+
+
+def _kind(found: object) -> str:
+    if not isinstance(found, dict):
+        return type(found).__name__
+    keys = [str(k) for k in found]
+    return f"a dict of {len(keys)} ({first_few(keys)})" if keys else "an empty dict"
+
+
+def _as_fp32(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
 
 
@@ -38,12 +112,26 @@ def write_fp16(weights: Mapping[str, Tensor], path: Path) -> None:
     save_file(halves, path)
 
 
-def _first_few(names: list[str]) -> str:
+def first_few(names: list[str]) -> str:
+    """The first names of a list, and a sign that there are more."""
     return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
 
-def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], path: Path, family: str) -> None:
+def load_strictly(
+    model: nn.Module,
+    weights: Mapping[str, Tensor],
+    path: Path,
+    family: str,
+    looks_like: str | None = None,
+) -> None:
     """Load weights whose names and shapes must all fit.
+
+    Args:
+        model: takes them.
+        weights: by name.
+        path: of the file they come from, for messages.
+        family: what they ought to be.
+        looks_like: what they seem to be, for the message if they do not fit.
 
     Raises:
         CheckpointError: some do not; the first few are named.
@@ -55,16 +143,17 @@ def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], path: Path, f
     wrong = sorted(k for k in weights.keys() & wanted.keys() if weights[k].shape != wanted[k].shape)
     if missing or extra or wrong:
         found = ", ".join(
-            f"{len(names)} {what} ({_first_few(names)})"
+            f"{len(names)} {what} ({first_few(names)})"
             for what, names in (("missing", missing), ("unknown", extra), ("of other shape", wrong))
             if names
         )
-        raise CheckpointError(f"checkpoint {path}: not {family}: {found}.")
+        hint = f" It looks like {looks_like}." if looks_like else ""
+        raise CheckpointError(f"checkpoint {path}: not {family}: {found}.{hint}")
     broken = sorted(k for k, v in weights.items() if not torch.isfinite(v).all())
     if broken:
         raise CheckpointError(
             f"checkpoint {path}: {len(broken)} tensors have values that are not finite numbers "
-            f"({_first_few(broken)})."
+            f"({first_few(broken)})."
         )
     with torch.no_grad():
         model.load_state_dict(dict(weights), strict=False)

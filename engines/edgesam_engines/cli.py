@@ -8,6 +8,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from edgesam_engines import board_plans, ptq_commands
 from edgesam_engines.command_parts import Steps, factory, say
@@ -19,25 +20,40 @@ DESCRIPTION = "Make, check and look at engine bundles: what crosses from a works
 
 
 def _build(args: argparse.Namespace) -> int:
+    if args.family is not None:
+        return _build_family(args)
     if args.board is not None:
         return board_plans.build(args)
     if args.recipe is None:
         raise ConfigError(
-            "build: name a recipe to make a bundle, or --board NAME to make what this board needs "
-            "of a finished one."
+            "build: name a recipe or a --family to make a bundle, or --board NAME to make what "
+            "this board needs of a finished one."
         )
     if factory("detectors.recipe").is_detector(args.recipe):
         return _build_detector(args)
+    return _build_recipe(args, *factory("recipe").load(args.recipe))
+
+
+def _build_family(args: argparse.Namespace) -> int:
+    if args.recipe is not None:
+        raise ConfigError(f"build: --family {args.family} or the recipe {args.recipe}, not both.")
+    chosen, folder = factory("recipe").of_family(args.family, args.precision)
+    if args.board is not None:
+        factory("board_targets").require(args.board, chosen)
+    return _build_recipe(args, chosen, folder)
+
+
+def _build_recipe(args: argparse.Namespace, chosen: Any, folder: Path) -> int:
     build, recipe = factory("build"), factory("recipe")
-    chosen, folder = recipe.load(args.recipe)
     if chosen.precision == "int8" and args.calibration is None:
         raise ConfigError("build: an INT8 bundle needs --calibration DIR with some dozen photos.")
     job = build.Job(
         recipe=chosen,
-        checkpoint=args.checkpoint or (folder / chosen.checkpoint).resolve(),
+        checkpoint=recipe.checkpoint_of(chosen, folder, args.checkpoint),
         calibration_folder=args.calibration,
         out=args.out or Path(chosen.name),
         replace=args.replace,
+        below_target=args.below_target,
         discovery=(folder / chosen.discovery.checkpoint).resolve() if chosen.discovery else None,
     )
     sys.stderr.write(f"weights: {chosen.licence}\n")
@@ -68,12 +84,23 @@ def _build_detector(args: argparse.Namespace) -> int:
     return 0
 
 
+def _recipe_of(found: bundles.Bundle, args: argparse.Namespace) -> tuple[Any, Path]:
+    """The recipe that a bundle is judged by, and its folder."""
+    recipes, m = factory("recipe"), found.manifest
+    made: tuple[Any, Path] = (
+        recipes.load(args.recipe)
+        if args.recipe
+        else recipes.of_bundle(m.name, m.family, m.precision)
+    )
+    return made
+
+
 def _verify(args: argparse.Namespace) -> int:
     verify, recipes, families = (factory(n) for n in ("verify", "recipe", "families.table"))
     found = bundles.find(args.bundle)
-    recipe, folder = recipes.load(args.recipe or found.manifest.name)
+    recipe, folder = _recipe_of(found, args)
     family = families.open_family(found.manifest.family)
-    checkpoint = args.checkpoint or (folder / recipe.checkpoint).resolve()
+    checkpoint = recipes.checkpoint_of(recipe, folder, args.checkpoint)
     photos = verify.photos_for(args.photos, recipe)
     report = verify.against_float(found.folder, family, family.load(checkpoint), photos)
     sys.stdout.write(json.dumps(report, indent=2) + "\n")
@@ -85,9 +112,9 @@ def _add_litert(args: argparse.Namespace) -> int:
     add = factory("litert.add", extra="engines-litert")
     verify, recipes, families = (factory(n) for n in ("verify", "recipe", "families.table"))
     found = bundles.find(args.bundle)
-    recipe, folder = recipes.load(args.recipe or found.manifest.name)
+    recipe, folder = _recipe_of(found, args)
     family = families.open_family(found.manifest.family)
-    checkpoint = args.checkpoint or (folder / recipe.checkpoint).resolve()
+    checkpoint = recipes.checkpoint_of(recipe, folder, args.checkpoint)
     photos = verify.photos_for(args.photos, recipe)
     made = add.run(found, family, family.load(checkpoint), photos, Steps())
     _print_bundle(made, as_json=args.json)
@@ -162,7 +189,13 @@ def parser() -> argparse.ArgumentParser:
         "Make a bundle from a recipe and a checkpoint; or, on a board, what it needs of a bundle.",
     )
     p.add_argument("recipe", nargs="?", help="a recipe's name or TOML file: pocketsam-int8")
-    p.add_argument("--board", metavar="NAME", help="prepare a bundle on this board, or auto")
+    p.add_argument("--family", help="a published model's: mobilesam; needs --checkpoint")
+    p.add_argument("--precision", choices=("int8", "fp16", "fp32"), help="default: the recipe's")
+    p.add_argument(
+        "--board",
+        metavar="NAME",
+        help="with --family: the board it is for; else prepare a bundle on this board, or auto",
+    )
     p.add_argument("--bundle", help="with --board: name or folder; default: the board's")
     p.add_argument("--rebuild", action="store_true", help="with --board: also what is there")
     p.add_argument("--check", action="store_true", help="with --board: say what there is")
@@ -177,6 +210,9 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--out", type=Path, metavar="BUNDLE", help="folder; default: the recipe's name")
     p.add_argument("--replace", action="store_true", help="replace an existing bundle")
+    p.add_argument(
+        "--below-target", action="store_true", help="pack also what misses the recipe's target"
+    )
     p.add_argument("--json", action="store_true", help="print the manifest, or the report")
 
     p = verb("verify", _verify, "Compare a bundle's engines with the float model.")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnx
 from torch import nn
 
@@ -48,17 +49,19 @@ class FloatEncoder:
     def known(self) -> dict[str, tuple[float, float]]:
         """The range of its input: bytes, whatever the calibration photos show of them."""
         (source,) = (i.name for i in self.graph.graph.input)
-        mean, std = self.preprocess.mean[0], self.preprocess.std[0]
-        return {source: ((0 - mean) / std, (255 - mean) / std)}
+        mean, std = np.array(self.preprocess.mean), np.array(self.preprocess.std)
+        return {source: (float(((0 - mean) / std).min()), float(((255 - mean) / std).max()))}
 
     def finish(self, graph: onnx.ModelProto) -> None:
         """Make this graph, or one quantized from it, an engine, in place.
 
-        A quantized one moves values as bytes; either takes uint8 pixels.
+        A quantized one moves values as bytes; either takes uint8 pixels, if the bundle is to.
         """
         if any(n.op_type == "QuantizeLinear" for n in graph.graph.node):
             byte_moves.move_bytes(graph)
             byte_moves.join_bytes(graph)
+        if not self.preprocess.normalised_in_engine:
+            return
         _, channels, height, width = self.shape
         mean, std = self.preprocess.mean[0], self.preprocess.std[0]
         graph_edits.take_uint8_pixels(graph, (1, height, width, channels), mean, std)

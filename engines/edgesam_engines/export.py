@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import logging
+import tempfile
 import warnings
+from pathlib import Path
 
 import onnx
+import onnxruntime as ort
 import torch
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from edgesam_engines.families.base import GraphSpec
 
@@ -57,7 +59,15 @@ def _name_output_axes(model: onnx.ModelProto, spec: GraphSpec) -> None:
 
 
 def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Infer shapes and fold constants, as quantization wants it."""
-    source, target = io.BytesIO(model.SerializeToString()), io.BytesIO()
-    quant_pre_process(source, target)
-    return onnx.load_from_string(target.getvalue())
+    """Fold constants and infer shapes, as quantization wants it; standard operations only."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.log_severity_level = 3
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "simplified.onnx"
+        options.optimized_model_filepath = str(path)
+        ort.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        simplified = onnx.load(path)
+    return onnx.shape_inference.infer_shapes(simplified)

@@ -18,8 +18,10 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
 from edgesam_engines.additions import in_odd_fractions
+from edgesam_engines.ptq.gelu import gelus, read_scaled
 from edgesam_engines.ptq.ranges import Ranges
 
+NEVER = {"LayerNormalization"}  # no runtime has it for bytes
 _RESHAPING = {"Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 
 
@@ -41,7 +43,7 @@ def to_qdq(
         symmetric: int8 activations with zero point 0, their ranges made even around it.
     """
     excluded = [name for tensor in keep_float for name in _last_operations(model, tensor)]
-    excluded += float_nodes
+    excluded += [*float_nodes, *(name for gelu in gelus(model) for name in gelu.nodes)]
     data = {
         name: TensorData(lowest=np.float32(low), highest=np.float32(high))
         for name, (low, high) in ranges.items()
@@ -55,12 +57,13 @@ def to_qdq(
         tensors_range=TensorsData(CalibrationMethod.MinMax, data),
         nodes_to_quantize=[],
         nodes_to_exclude=excluded,
-        op_types_to_quantize=sorted({*QDQRegistry, *QLinearOpsRegistry}),
+        op_types_to_quantize=sorted({*QDQRegistry, *QLinearOpsRegistry} - NEVER),
         extra_options={"ActivationSymmetric": symmetric},
     )
     quantizer.quantize_model()
     quantized: onnx.ModelProto = quantizer.model.model
     in_odd_fractions(quantized)
+    read_scaled(quantized)
     _shield(quantized, float_nodes)
     return quantized
 

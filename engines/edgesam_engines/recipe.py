@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
+from msgspec import structs
 
 from edgesam_rt.config import load_toml
 from edgesam_rt.errors import ConfigError, unknown_name
@@ -56,6 +57,7 @@ class Quantization(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         bias_correction: take each layer's mean error out of its bias.
         equalise: "exact" brings the channels of linear streams to one size, which changes no float
             value; "calibrated" also those before a ReLU6, exact for values like the photos' own.
+        gelu: "float" leaves it as it is; "sigmoid" computes it in integers (`ptq/gelu.py`).
         float_layers: nodes of the encoder's graph that stay float.
         float_target: mean cosine of the encoder's outputs with the float model's that is to be
             reached by leaving the most sensitive layers float; None for as many as are named.
@@ -64,6 +66,7 @@ class Quantization(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     bias_correction: bool = False
     equalise: Literal["off", "exact", "calibrated"] = "off"
+    gelu: Literal["float", "sigmoid"] = "float"
     float_layers: tuple[str, ...] = ()
     float_target: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
     most_float: Positive = 8
@@ -101,7 +104,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     Attributes:
         name, version: of the bundle.
         family: a row of `families/table.py`.
-        checkpoint: the weights' file, relative to the recipe; `--checkpoint` overrides it.
+        checkpoint: the weights' file, relative to the recipe; `--checkpoint` overrides it. None
+            where the weights are others', and whoever builds has to name their file.
         licence, origin: of the weights, for the manifest.
         precision: of the encoder.
         sides: of the encoder's input, px.
@@ -117,12 +121,12 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     name: str
     version: str
     family: str
-    checkpoint: str
     licence: str
     origin: str
     precision: Precision
     sides: tuple[Positive, ...]
     acceptance: Acceptance
+    checkpoint: str | None = None
     everything: EverythingFacts = EverythingFacts()
     keep_float: dict[str, str] = {}
     calibration: Calibration = Calibration()
@@ -157,3 +161,45 @@ def load(name_or_path: str) -> tuple[Recipe, Path]:
         if not path.is_file():
             raise ConfigError(unknown_name("recipe", name_or_path, names()))
     return load_toml(path, Recipe), path.parent
+
+
+def of_family(family: str, precision: Precision | None = None) -> tuple[Recipe, Path]:
+    """Read a family's recipe, for a precision that may be another than its own.
+
+    Raises:
+        ConfigError: no recipe for that family, or its precision cannot be built.
+    """
+    own = family if family in names() else f"{family}-{precision or BUILT[0]}"
+    recipe, folder = load(own)
+    wanted = precision or recipe.precision
+    if wanted not in BUILT:
+        raise ConfigError(
+            f"precision {wanted}: {', '.join(BUILT)} can be built for now. Half precision makes "
+            "wrong embeddings of several families without any error."
+        )
+    return structs.replace(recipe, name=f"{family}-{wanted}", precision=wanted), folder
+
+
+def of_bundle(name: str, family: str, precision: Precision) -> tuple[Recipe, Path]:
+    """Read the recipe that a bundle was made by: the one of its name, else its family's.
+
+    Raises:
+        ConfigError: there is neither.
+    """
+    return load(name) if name in names() else of_family(family, precision)
+
+
+def checkpoint_of(recipe: Recipe, folder: Path, given: Path | None) -> Path:
+    """The weights' file: the one given, else the recipe's.
+
+    Raises:
+        ConfigError: there is neither.
+    """
+    if given is not None:
+        return given
+    if recipe.checkpoint is None:
+        raise ConfigError(
+            f"{recipe.family}: its weights do not come with this project. Get them from their "
+            f"authors and name the file: --checkpoint FILE. {recipe.origin}"
+        )
+    return (folder / recipe.checkpoint).resolve()

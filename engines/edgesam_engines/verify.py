@@ -19,8 +19,8 @@ from edgesam_rt import bundle as bundles
 from edgesam_rt import selftest
 from edgesam_rt.imaging import rle
 from edgesam_rt.imaging.files import read_image
-from edgesam_rt.imaging.geometry import to_encoder_input
 from edgesam_rt.manifest import SelfTest, SelfTestCase
+from edgesam_rt.preprocess import normalised, to_square
 from edgesam_rt.proof import probes as probes
 from edgesam_rt.proof import run_by_onnx_runtime
 from edgesam_rt.records import Embedding
@@ -35,8 +35,12 @@ SELF_TEST_MIN_COSINE = 0.9
 CHECKED_PHOTOS = 24
 
 
-def known_answers(bundle: bundles.Bundle) -> SelfTest:
+def known_answers(bundle: bundles.Bundle, *, any_answer: bool = False) -> SelfTest:
     """What the finished engines answer to the self-test, to be compared with on every board.
+
+    Args:
+        bundle: with engines, and no answers yet.
+        any_answer: take the answer as it is, also where it is not the disc that was asked for.
 
     Raises:
         VerificationError: the engines do not find the built-in disc at all.
@@ -51,7 +55,7 @@ def known_answers(bundle: bundles.Bundle) -> SelfTest:
         yy, xx = np.mgrid[: mask.shape[0], : mask.shape[1]]
         truth = (xx - x) ** 2 + (yy - y) ** 2 <= selftest.DISC_RADIUS**2
         iou = (mask & truth).sum() / (mask | truth).sum()
-        if iou < 0.5:
+        if iou < 0.5 and not any_answer:
             raise VerificationError(f"side {side}: the built-in disc is not found (IoU {iou:.2f}).")
         cases.append(
             SelfTestCase(
@@ -166,8 +170,7 @@ def _reference_embedding(
     module: nn.Module, names: Sequence[str], like: Embedding, pixels: U8, family: Family
 ) -> Embedding:
     rule = family.preprocess
-    square = to_encoder_input(pixels, like.fit, rule.pad_value)
-    x = calibrate.normalised(square, rule)
+    x = normalised(to_square(pixels, like.fit, rule), like.fit, rule)
     with torch.no_grad():
         values = module(torch.from_numpy(x.transpose(2, 0, 1)[None].copy()))
     tensors = {n: np.ascontiguousarray(v.numpy()) for n, v in zip(names, values, strict=True)}

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from edgesam_rt.bench import environment, sensors
+from edgesam_rt.bench import environment, reading
 from edgesam_rt.bench.report import Reading, Throttling
-from edgesam_rt.system import files
+from edgesam_rt.system import files, sensors
 from tests.bench.machines import ABSENT, HWMON, JETSON, LAPTOP, RASPBERRY, Firmware, write
 
 
 def test_a_raspberry_pi_tells_heat_clock_and_what_its_firmware_knows(tmp_path: Path) -> None:
-    found = sensors.read(12.34, write(tmp_path, RASPBERRY), Firmware("throttled=0x50005"))
+    found = reading.read(12.34, write(tmp_path, RASPBERRY), Firmware("throttled=0x50005"))
     assert found.at_s == 12.3
     assert found.temperatures_c == {"cpu-thermal": 61.25}
     assert found.clocks_mhz == {"cpu0": 2400.0}
@@ -25,7 +25,7 @@ def test_a_raspberry_pi_tells_heat_clock_and_what_its_firmware_knows(tmp_path: P
 
 
 def test_a_jetson_tells_all_zones_clocks_of_the_gpu_and_cooling(tmp_path: Path) -> None:
-    found = sensors.read(0, write(tmp_path, JETSON), ABSENT)
+    found = reading.read(0, write(tmp_path, JETSON), ABSENT)
     assert found.temperatures_c == {"cpu-thermal": 48.0, "gpu-thermal": 47.5}
     assert found.clocks_mhz == {"cpu0": 1510.4, "cpu4": 729.6, "17000000.gpu": 624.8}
     assert found.throttling.cooling == {"cpufreq-cpu0": 1}
@@ -34,18 +34,18 @@ def test_a_jetson_tells_all_zones_clocks_of_the_gpu_and_cooling(tmp_path: Path) 
 
 
 def test_where_no_zone_is_the_processors_own_sensors_are_read(tmp_path: Path) -> None:
-    found = sensors.read(0, write(tmp_path, LAPTOP), ABSENT)
+    found = reading.read(0, write(tmp_path, LAPTOP), ABSENT)
     assert found.temperatures_c == {"coretemp/Package id 0": 55.0, "coretemp/temp2": 53.0}
     assert found.throttling.counters == {"core_throttle_count": 5}
 
 
 def test_a_machine_that_tells_nothing_gives_an_empty_reading(tmp_path: Path) -> None:
-    assert sensors.read(0, tmp_path, ABSENT) == Reading(at_s=0)
+    assert reading.read(0, tmp_path, ABSENT) == Reading(at_s=0)
 
 
 def test_unreadable_numbers_are_left_out(tmp_path: Path) -> None:
     write(tmp_path, {**RASPBERRY, "sys/class/thermal/thermal_zone0/temp": "broken"})
-    assert sensors.read(0, tmp_path, ABSENT).temperatures_c == {}
+    assert reading.read(0, tmp_path, ABSENT).temperatures_c == {}
 
 
 def test_sensors_of_one_name_are_numbered(tmp_path: Path) -> None:

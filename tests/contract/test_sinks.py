@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,6 +16,7 @@ from edgesam_rt.sinks.base import Sink
 from edgesam_rt.sinks.memory import MemorySink
 from edgesam_rt.sinks.table import SINKS
 from tests.contract.sink_contract import SinkContract, WritingSinkContract
+from tests.sinks.broker import PROGRAM, WHY_NO_BROKER, Broker, Listener, running, wait_for
 from tests.unit.sinks.readers import frames_in, picture_in
 
 
@@ -132,6 +134,47 @@ class TestOverlayAvi(VideoContract):
 
 class TestOverlayMkv(VideoContract):
     suffix = ".MKV"
+
+
+class TestMjpeg(SinkContract):
+    keeps_results = False  # tests/sinks/test_mjpeg.py has clients
+
+    @pytest.fixture
+    def spec(self) -> str:
+        return "mjpeg:127.0.0.1:0?fps=30"
+
+
+class TestSocket(SinkContract):
+    keeps_results = False  # tests/sinks/test_unix_socket.py has readers
+
+    @pytest.fixture
+    def spec(self, tmp_path: Path) -> str:
+        return f"socket:{tmp_path}/new/feed.sock?masks=bits"
+
+
+@pytest.mark.skipif(PROGRAM is None, reason=WHY_NO_BROKER)
+class TestMqtt(SinkContract):
+    keeps_results = True
+
+    @pytest.fixture
+    def broker(self, tmp_path: Path) -> Iterator[Broker]:
+        with running(Broker(tmp_path)) as started:
+            yield started
+
+    @pytest.fixture
+    def listener(self, broker: Broker) -> Iterator[Listener]:
+        listener = Listener(broker.port, "#")
+        yield listener
+        listener.close()
+
+    @pytest.fixture
+    def spec(self, broker: Broker, listener: Listener) -> str:
+        self._heard = listener
+        return f"mqtt://127.0.0.1:{broker.port}/gate?qos=1&masks=boxes"
+
+    def read_back(self, sink: Sink, folder: Path) -> int:
+        wait_for(lambda: b"offline" in self._heard.payloads("/status"), "goodbye")
+        return len(self._heard.payloads("/results"))
 
 
 def test_every_row_of_the_table_is_proved_here() -> None:

@@ -14,9 +14,9 @@ pytest.importorskip("torch")
 
 import torch
 
+from edgesam_engines.errors import CheckpointError
 from edgesam_engines.families.lite0 import fold_norms
 from edgesam_engines.families.pocketsam import PocketSAM
-from edgesam_engines.train.checkpoint import CheckpointError
 from edgesam_engines.train.config import RecipeError
 from edgesam_engines.train.pseudo import label as label_module
 from edgesam_engines.train.pseudo.cli import EXIT_USAGE, main

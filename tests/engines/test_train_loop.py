@@ -16,13 +16,13 @@ pytest.importorskip("torch")
 
 import torch
 
+from edgesam_engines.errors import CheckpointError
 from edgesam_engines.families.lite0 import HIDDEN
 from edgesam_engines.families.pocketsam import Widths
 from edgesam_engines.train import loop
 from edgesam_engines.train.checkpoint import (
     CHECKPOINT,
     WEIGHTS,
-    CheckpointError,
     load_checkpoint,
     replace_file,
     save_checkpoint,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
@@ -152,15 +151,11 @@ def test_the_summary_has_sizes_and_groups() -> None:
     assert "medium" not in out
 
 
-def test_the_process_starts_anew_with_the_memory_settings_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    started: list[list[str]] = []
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(os, "environ", {})
-    monkeypatch.setattr(os, "execv", lambda _path, args: started.append(args))
-    memory.restart_keeping_memory(["--out", "x"])
-    assert started[0][1:] == ["-m", "edgesam_engines.train", "--out", "x"]
-    assert os.environ == memory.KEEP_MEMORY
-    memory.restart_keeping_memory(["--out", "x"])
-    assert len(started) == 1
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's settings")
+def test_the_c_library_takes_the_memory_settings() -> None:
+    assert memory.keep_memory()
+
+
+def test_without_glibc_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert not memory.keep_memory()

@@ -124,6 +124,10 @@ class SlowTask:
     inner: Task
     delay_s: float
 
+    @property
+    def mode(self) -> str:
+        return self.inner.mode
+
     def open(self, engines: EngineSet) -> None:
         self.inner.open(engines)
 

@@ -14,9 +14,9 @@ from edgesam_rt.engines import EngineSet, resolve
 from edgesam_rt.errors import ConfigError, PromptError, SinkError
 from edgesam_rt.pipeline.pipeline import Pipeline, Plan
 from edgesam_rt.pipeline.switch import SwitchTask
-from edgesam_rt.pipeline.task import Prompts, PromptTask
+from edgesam_rt.pipeline.task import Prompts, PromptTask, Task
 from edgesam_rt.records import Prompt
-from edgesam_rt.service.reload import Reloader
+from edgesam_rt.service.running import Running
 from tests.pipeline.doubles import DEADLINE_S, Recorder, synthetic
 
 ONE = PromptTask(Prompts((Prompt.point(48, 32),)))
@@ -33,24 +33,36 @@ class Config(msgspec.Struct, frozen=True):
 
 
 @dataclass
-class Running:
-    """A pipeline that runs, and ways to reload it."""
+class Reloaded:
+    """A run, and ways to reload it."""
 
-    pipeline: Pipeline
-    task: SwitchTask
+    running: Running[Config]
     first: Recorder
     engines: EngineSet
 
+    @property
+    def pipeline(self) -> Pipeline:
+        return self.running.pipeline
+
     def reload_to(self, config: Config, task: PromptTask, *sinks: Recorder) -> None:
         plans = [sink.plan for sink in (sinks or (self.first,))]
-        plan = Plan(self.engines, synthetic, task, plans)
-        Reloader(self.pipeline, self.task, Config(), lambda: (config, plan)).reload()
+        NEXT.append((config, Plan(self.engines, synthetic, task, plans)))
+        self.running.reload()
 
     def wait_for(self, holds: Callable[[], bool]) -> None:
         deadline = time.monotonic() + DEADLINE_S
         while not holds():
             assert time.monotonic() < deadline
             time.sleep(0.01)
+
+
+NEXT: list[tuple[Config, Plan]] = []  # what the file holds; without any it is wrong
+
+
+def plan_again() -> tuple[Config, Plan]:
+    if not NEXT:
+        raise ConfigError("cam.toml: unknown key 'outt'.")
+    return NEXT.pop()
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +72,17 @@ def engines() -> EngineSet:
     return found
 
 
+def never(_config: Config, _strategy: str | None) -> Task:
+    raise AssertionError("nobody asked for everything mode")
+
+
 @contextmanager
-def running(engines: EngineSet, *, outlives_sinks: bool = False) -> Iterator[Running]:
-    task, first = SwitchTask(ONE), Recorder("first")
+def running(engines: EngineSet, *, outlives_sinks: bool = False) -> Iterator[Reloaded]:
+    first = Recorder("first")
     camera = synthetic(None, live=True, fps=30)
-    plan = Plan(engines, lambda: camera, task, [first.plan], outlives_sinks=outlives_sinks)
-    with Pipeline(plan) as pipeline:
-        run = Running(pipeline, task, first, engines)
+    plan = Plan(engines, lambda: camera, ONE, [first.plan], outlives_sinks=outlives_sinks)
+    run = Reloaded(Running(Config(), plan, plan_again, everything=never), first, engines)
+    with run.pipeline:
         run.wait_for(lambda: bool(first.results))
         yield run
     ids = first.frame_ids
@@ -135,11 +151,8 @@ def test_what_cannot_change_is_said_and_kept(
 
 
 def test_a_wrong_file_changes_nothing(engines: EngineSet, caplog: pytest.LogCaptureFixture) -> None:
-    def wrong() -> tuple[Config, Plan]:
-        raise ConfigError("cam.toml: unknown key 'outt'.")
-
     with running(engines) as run:
-        Reloader(run.pipeline, run.task, Config(), wrong).reload()
+        run.running.reload()
     assert "reload: cam.toml: unknown key 'outt'. All stays as it was." in caplog.text
 
 
@@ -160,6 +173,18 @@ def test_a_change_that_found_no_frame_is_given_up_at_the_end() -> None:
     assert second.cancelled()
 
 
-def test_a_failed_trial_tells_why(engines: EngineSet) -> None:
+def test_a_reload_puts_back_what_was_changed_since(engines: EngineSet) -> None:
+    with running(engines) as run:
+        control = run.running.control
+        control.remove(1)
+        assert control.add(Prompt.point(50, 30)) == 2
+        run.wait_for(lambda: run.first.results[-1].object_ids == (2,))
+        run.reload_to(Config(), ONE)
+        run.wait_for(lambda: run.first.results[-1].object_ids == (1,))
+        assert list(control.objects) == [1]
+        assert control.add(Prompt.point(50, 30)) == 3, "an id was given twice"
+
+
+def test_a_trial_that_fails_tells_why(engines: EngineSet) -> None:
     with running(engines) as run, pytest.raises(PromptError, match="outside"):
-        run.task.change(OUTSIDE).result(DEADLINE_S)
+        run.running.control.restore(OUTSIDE)

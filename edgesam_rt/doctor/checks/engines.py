@@ -63,8 +63,9 @@ def _of_backend(patient: Patient, found: Bundle, name: str) -> Iterator[Finding]
     if reason is not None:
         yield warned(f"{name}: {reason}", f"edgesam-engines build --board {patient.board.name}")
         return
-    ladder = [step.encoder_side for step in patient.board.ladder]
-    sides = [side for side in ladder if side in found.sides(name)] or found.sides(name)
+    ladder = {step.encoder_side for step in patient.board.ladder}
+    has = found.sides(name)
+    sides = tuple(side for side in has if side in ladder) or has
     for side in sides[:1] if patient.quick else sides:
         yield _of_side(patient, found, name, side)
 

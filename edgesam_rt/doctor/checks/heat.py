@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from edgesam_rt.bench import power as meters
-from edgesam_rt.bench import sensors
 from edgesam_rt.doctor.findings import Fact, Finding, failed, passed, skipped, warned
 from edgesam_rt.doctor.patient import Patient
-from edgesam_rt.system.files import listed, number, text
+from edgesam_rt.system import sensors
+from edgesam_rt.system.files import text
 
-MARGIN_C = 5.0  # nearer to its limit than this, a board slows down as soon as it works
 NVPMODEL_CONF = "etc/nvpmodel.conf"
 COOL = "Cool it: a fan, a larger heat sink, more air. Then measure again."
 SUPPLY = "Use the power supply made for this board, and a short cable."
@@ -35,11 +33,11 @@ def temperature(patient: Patient) -> Iterator[Finding]:
     if not found:
         yield skipped("no sensor tells a temperature here", "In a container: mount /sys.")
         return
-    limits = {zone: heat.hot_c for zone in found if heat.hot_c is not None} | _limits(root)
+    limits = {zone: heat.hot_c for zone in found if heat.hot_c is not None} | sensors.limits(root)
     near = [
         f"{zone} ({limits[zone]:.0f} C)"
         for zone, celsius in found.items()
-        if zone in limits and celsius >= limits[zone] - MARGIN_C
+        if zone in limits and celsius >= limits[zone] - sensors.MARGIN_C
     ]
     hottest = max(found, key=lambda zone: found[zone])
     said = f"{found[hottest]:.0f} C ({hottest})"
@@ -109,18 +107,6 @@ def power_sensor(patient: Patient) -> Iterator[Finding]:
         yield skipped("this board has no power sensor that can be read: nothing to do")
     else:
         yield skipped(reason, "Without it edgesam-bench reports no energy; run it as root to try.")
-
-
-def _limits(root: Path) -> dict[str, float]:
-    """Lowest temperature at which the kernel slows something down, C, by zone."""
-    found: dict[str, float] = {}
-    for zone in listed(root / "sys/class/thermal", "thermal_zone*"):
-        for kind in listed(zone, "trip_point_*_type"):
-            millidegrees = number(zone / kind.name.replace("_type", "_temp"))
-            if text(kind) == "passive" and millidegrees and millidegrees > 0:
-                name = text(zone / "type") or zone.name
-                found[name] = min(millidegrees / 1000, found.get(name, float("inf")))
-    return found
 
 
 def _modes(conf: str) -> dict[str, int]:

@@ -116,7 +116,7 @@ def feeds(paths: Sequence[Path], side: int) -> Feeds:
     """A body's inputs over photos, read anew in every pass."""
 
     def make(chosen: Sequence[Path]) -> Iterator[Feed]:
-        for square in calibrate.pictures(chosen, side, PREPROCESS):
+        for square, _ in calibrate.pictures(chosen, side, PREPROCESS):
             pairs = square.reshape(1, side, side // 2, yolox.PAIRED).transpose(0, 3, 1, 2)
             yield {yolox.INPUT: np.ascontiguousarray(pairs, np.float32)}
 

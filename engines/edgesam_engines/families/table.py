@@ -8,7 +8,9 @@ from edgesam_engines.families.base import Family
 from edgesam_rt.errors import ConfigError, unknown_name
 
 TABLE: dict[str, tuple[str, str]] = {
+    "mobilesam": ("edgesam_engines.families.mobilesam", "MobileSam"),
     "pocketsam": ("edgesam_engines.families.pocketsam_family", "PocketSamFamily"),
+    "tinysam": ("edgesam_engines.families.tinysam", "TinySam"),
 }
 
 

@@ -18,6 +18,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from edgesam_engines.errors import TranslationError
 from edgesam_engines.litert.flatbuffer import Graph, Quant
+from edgesam_engines.litert.turning import turning_steps
 from edgesam_rt.types import AnyArray
 
 FUSED = "activation"  # an attribute of ours: a Relu that follows the operation
@@ -156,9 +157,14 @@ class Lowering:
         return self._copied("RESHAPE", tensor, shape, shape, newShape=np.array(shape, np.int32))
 
     def _turned(self, value: Value, order: tuple[int, ...]) -> int:
-        tensor = self.reshaped(value.tensor, [value.shape[a] for a in value.order])
-        moves = tuple(value.order.index(axis) for axis in order)
-        return self._copied("TRANSPOSE", tensor, moves, [value.shape[a] for a in order])
+        """Another order of the axes; in several steps where LiteRT cannot take so many at once."""
+        tensor = value.tensor
+        for before, behind in turning_steps(value.order, order):
+            source = self.reshaped(tensor, [math.prod(value.shape[a] for a in run) for run in before])
+            moves = tuple(before.index(run) for run in behind)
+            shape = [math.prod(value.shape[a] for a in run) for run in behind]
+            tensor = self._copied("TRANSPOSE", source, moves, shape)
+        return tensor
 
     def _copied(
         self, code: str, tensor: int, how: Sequence[int], shape: Sequence[int], **options: object
@@ -189,6 +195,12 @@ def common_order(values: Sequence[Value], shape: Sequence[int]) -> list[int]:
     order = [axis for axis in leader.order if shape[axis] > 1]
     missing = [axis for axis in in_memory(shape) if axis not in order]
     return sorted([*order, *missing]) if missing else order
+
+
+def with_last(value: Value, axis: int) -> list[int]:
+    """The order of a value that moves least and has this axis last, be it of 1 or not."""
+    last = axis_of(axis, value.shape)
+    return [*(a for a in value.order if a != last), last]
 
 
 def axis_of(axis: int, shape: Sequence[int]) -> int:

@@ -15,6 +15,7 @@ _ONE = {
     "Cos": "COS",
     "Exp": "EXP",
     "Floor": "FLOOR",
+    "Gelu": "GELU",
     "Log": "LOG",
     "Neg": "NEG",
     "Relu": "RELU",
@@ -68,7 +69,7 @@ def together(
     Its elements are of the `dtype`, by default that of the first value.
     """
     shape = np.broadcast_shapes(*(v.shape for v in values))
-    wide = [_widened(v, len(shape)) for v in values]
+    wide = [widened(v, len(shape)) for v in values]
     order = common_order(wide, shape)
     tensors = [to.laid(v, order) for v in wide]
     made = to.emit(
@@ -85,7 +86,7 @@ def together(
     return value
 
 
-def _widened(value: Value, rank: int) -> Value:
+def widened(value: Value, rank: int) -> Value:
     """The value with axes of 1 in front."""
     more = rank - len(value.shape)
     return Value(value.tensor, (1,) * more + value.shape, tuple(a + more for a in value.order))

@@ -17,6 +17,7 @@ from edgesam_engines.litert.lowering import (
     common_order,
     in_memory,
 )
+from edgesam_rt.types import AnyArray
 
 
 def _transpose(to: Lowering, node: Node) -> None:
@@ -101,6 +102,13 @@ def _slice(to: Lowering, node: Node) -> None:
     _part(to, value, axes[0], start, end - start, node.outputs[0])
 
 
+def _flatten(to: Lowering, node: Node) -> None:
+    value = to.value(node.inputs[0])
+    at = node.whole("axis", 1) % (len(value.shape) + 1)
+    shape = [math.prod(value.shape[:at]), math.prod(value.shape[at:])]
+    _reshaped(to, value, shape, node.outputs[0])
+
+
 def _part(to: Lowering, value: Value, axis: int, start: int, length: int, name: str) -> None:
     """A part of one axis; the other axes are taken together, so that few are left."""
     axis = axis_of(axis, value.shape)
@@ -152,17 +160,51 @@ def _gather(to: Lowering, node: Node) -> None:
 
 
 def _pad(to: Lowering, node: Node) -> None:
-    """Zeros around; `pads` are all beginnings, then all ends."""
+    """One number around; `pads` are all beginnings, then all ends."""
+    mode = node.attributes.get("mode", b"constant")
+    if mode != b"constant":
+        raise TranslationError(f"{node.name}: padding of kind {mode!r}, only numbers are put in.")
     value, name = to.value(node.inputs[0]), node.outputs[0]
     amounts = to.known(node.inputs[1]).reshape(2, -1).T.astype(np.int32)
+    filled_with = to.known(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else None
+    to.put(name, padded(to, value, amounts, name, filled_with))
+
+
+def padded(
+    to: Lowering, value: Value, amounts: AnyArray, name: str, filled_with: AnyArray | None = None
+) -> Value:
+    """A value with more around it.
+
+    Args:
+        to: where.
+        value: what.
+        amounts: (rank, 2) int32, how much before and behind along every axis.
+        name: of the result.
+        filled_with: one number; None is zero.
+    """
+    order = _with_ones(value)
     shape = [n + int(a.sum()) for n, a in zip(value.shape, amounts, strict=True)]
-    argument = to.graph.constant(f"{name}/amounts", amounts)
-    made = to.emit("PAD", [to.flat(value), argument], name, shape)
-    to.put(name, Value(made, tuple(shape), in_memory(shape)))
+    inputs = [to.laid(value, order), to.graph.constant(f"{name}/amounts", amounts[order])]
+    code = "PAD"
+    if filled_with is not None and float(filled_with):
+        code = "PADV2"
+        inputs.append(to.graph.constant(f"{name}/number", filled_with.reshape(1)))
+    made = to.emit(code, inputs, name, [shape[a] for a in order], quant=to.quants.get(name))
+    return Value(made, tuple(shape), tuple(a for a in order if shape[a] > 1))
+
+
+def _with_ones(value: Value) -> list[int]:
+    """All axes as they lie in memory, those of 1 behind the axis before them."""
+    order = list(value.order)
+    for axis, n in enumerate(value.shape):
+        if n == 1:
+            order.insert(order.index(axis - 1) + 1 if axis else 0, axis)
+    return order
 
 
 RULES: dict[str, Rule] = {
     "Concat": _concat,
+    "Flatten": _flatten,
     "Gather": _gather,
     "Identity": _identity,
     "Pad": _pad,

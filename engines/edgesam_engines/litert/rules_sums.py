@@ -1,4 +1,4 @@
-"""Rules for matrix products, reductions and what is made of them (softmax, layer norm)."""
+"""Rules for reductions and what is made of them: softmax, layer norm."""
 
 from __future__ import annotations
 
@@ -7,66 +7,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgesam_engines.errors import TranslationError
-from edgesam_engines.litert.lowering import Lowering, Node, Rule, Value, axis_of, in_memory
+from edgesam_engines.litert.lowering import (
+    Lowering,
+    Node,
+    Rule,
+    Value,
+    axis_of,
+    in_memory,
+    with_last,
+)
 from edgesam_engines.litert.rules_elementwise import together
-from edgesam_rt.types import AnyArray
 
 _REDUCE = {"ReduceMax": "REDUCE_MAX", "ReduceMean": "MEAN", "ReduceSum": "SUM"}
-
-
-def _matmul(to: Lowering, node: Node) -> None:
-    left, right = node.inputs
-    if right in to.constants and to.constants[right].ndim == 2:
-        _linear(to, node, to.known(right).T, None)
-        return
-    _product(to, to.value(left), to.value(right), node.outputs[0])
-
-
-def _gemm(to: Lowering, node: Node) -> None:
-    if node.whole("transA") or node.attributes.get("alpha", 1.0) != 1.0:
-        raise TranslationError(f"{node.name}: only plain linear layers.")
-    weight = to.known(node.inputs[1])
-    bias = to.known(node.inputs[2]) if len(node.inputs) > 2 else None
-    _linear(to, node, weight if node.whole("transB") else weight.T, bias)
-
-
-def _linear(to: Lowering, node: Node, weight: AnyArray, bias: AnyArray | None) -> None:
-    """A linear layer on the last axis; weight (out, in)."""
-    value, name = to.value(node.inputs[0]), node.outputs[0]
-    rows = math.prod(value.shape[:-1])
-    inputs = [to.flat(value, [rows, value.shape[-1]])]
-    inputs.append(to.graph.constant(f"{name}/weight", np.ascontiguousarray(weight)))
-    inputs.append(-1 if bias is None else to.graph.constant(f"{name}/bias", bias))
-    made = to.emit(
-        "FULLY_CONNECTED",
-        inputs,
-        name,
-        [rows, len(weight)],
-        fusedActivationFunction=node.activation,
-    )
-    shape = (*value.shape[:-1], len(weight))
-    to.put(name, Value(made, shape, in_memory(shape)))
-
-
-def _product(to: Lowering, left: Value, right: Value, name: str) -> None:
-    """Products of computed matrices; one on the right may serve all on the left."""
-    batch, ones = math.prod(left.shape[:-2]), math.prod(right.shape[:-2])
-    rows, inner = left.shape[-2:]
-    columns = right.shape[-1]
-    if left.shape[:-2] != right.shape[:-2] and ones != 1:
-        raise TranslationError(f"{name}: products of {left.shape} and {right.shape}.")
-    last, other = len(right.shape) - 1, len(right.shape) - 2
-    turned = right.order == tuple(a for a in (*range(other), last, other) if right.shape[a] > 1)
-    turned = turned and right.order != in_memory(right.shape)
-    if turned:
-        second = to.laid(right, (*range(other), last, other), [ones, columns, inner])
-    else:
-        second = to.flat(right, [ones, inner, columns])
-    first = to.flat(left, [batch, rows, inner])
-    made = to.emit("BATCH_MATMUL", [first, second], name, [batch, rows, columns], adjY=turned)
-    shape = (*left.shape[:-1], columns)
-    to.put(name, Value(made, shape, in_memory(shape)))
 
 
 def _reduce(to: Lowering, node: Node) -> None:
@@ -99,11 +51,11 @@ def reduced(
 
 def _softmax(to: Lowering, node: Node) -> None:
     value, name = to.value(node.inputs[0]), node.outputs[0]
-    if axis_of(node.whole("axis", -1), value.shape) != len(value.shape) - 1:
-        raise TranslationError(f"{node.name}: only softmax over the last axis.")
-    rows = [math.prod(value.shape[:-1]), value.shape[-1]]
-    made = to.emit("SOFTMAX", [to.flat(value, rows)], name, rows, beta=1.0)
-    to.put(name, Value(made, value.shape, in_memory(value.shape)))
+    order = with_last(value, node.whole("axis", -1))
+    width = value.shape[order[-1]]
+    rows = [math.prod(value.shape) // width, width]
+    made = to.emit("SOFTMAX", [to.laid(value, order, rows)], name, rows, beta=1.0)
+    to.put(name, Value(made, value.shape, tuple(a for a in order if value.shape[a] > 1)))
 
 
 def _layer_norm(to: Lowering, node: Node) -> None:
@@ -133,8 +85,6 @@ def _running_sum(to: Lowering, node: Node) -> None:
 RULES: dict[str, Rule] = {
     **dict.fromkeys(_REDUCE, _reduce),
     "CumSum": _running_sum,
-    "Gemm": _gemm,
     "LayerNormalization": _layer_norm,
-    "MatMul": _matmul,
     "Softmax": _softmax,
 }

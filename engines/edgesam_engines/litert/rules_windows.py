@@ -12,6 +12,7 @@ from edgesam_engines.errors import TranslationError
 from edgesam_engines.litert.flatbuffer import Quant
 from edgesam_engines.litert.lowering import Lowering, Node, Rule, Value
 from edgesam_engines.litert.rules_sums import reduced
+from edgesam_engines.litert.windows import Windows
 
 NHWC = (0, 2, 3, 1)
 
@@ -19,50 +20,45 @@ NHWC = (0, 2, 3, 1)
 def _convolution(to: Lowering, node: Node) -> None:
     value, name = to.value(node.inputs[0]), node.outputs[0]
     weight = to.known(node.inputs[1])
-    group = node.whole("group", 1)
-    depthwise = group == len(weight) == value.shape[1] and group > 1
-    if group != 1 and not depthwise:
-        raise TranslationError(f"{node.name}: {group} groups; only 1 or one per channel.")
-    _, _, height, width = shape = _out_shape(node, value.shape, len(weight))
-    moved = weight.transpose((1, 2, 3, 0) if depthwise else (0, 2, 3, 1))
+    group, channels = node.whole("group", 1), value.shape[1]
+    depthwise = group == channels > 1
+    if len(weight) % group:
+        raise TranslationError(f"{node.name}: {group} groups of {len(weight)} channels in all.")
+    windows = Windows.of(node, value.shape)
+    shape = (value.shape[0], len(weight), *windows.sides)
     how = to.quants.get(node.inputs[1])
     quant = Quant(how.scale, how.zero, 3 if depthwise else 0) if how else None
+    moved = weight.transpose((1, 2, 3, 0) if depthwise else (0, 2, 3, 1))
     inputs = [
-        to.laid(value, NHWC),
+        to.laid(windows.around(to, value, name), NHWC),
         to.graph.constant(node.inputs[1], np.ascontiguousarray(moved), quant),
-        to.graph.constant(node.inputs[2], to.known(node.inputs[2]), to.quants.get(node.inputs[2])),
+        _bias(to, node, len(weight)),
     ]
-    strides = node.wholes("strides", (1, 1))
-    more: dict[str, Any] = {"depthMultiplier": 1} if depthwise else {}
+    more: dict[str, Any] = {"depthMultiplier": len(weight) // group} if depthwise else {}
     made = to.emit(
         "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D",
         inputs,
         name,
-        [shape[0], height, width, shape[1]],
+        [shape[a] for a in NHWC],
         quant=to.quants.get(name),
-        strideH=strides[0],
-        strideW=strides[1],
-        padding=schema.Padding.SAME,
         fusedActivationFunction=node.activation,
+        **windows.options,
         **more,
     )
     to.put(name, _map(made, shape))
 
 
-def _out_shape(node: Node, shape: tuple[int, ...], channels: int) -> tuple[int, int, int, int]:
-    """(N, C, H, W), after checking that LiteRT's "SAME" pads as this node says."""
-    kernel, strides = node.wholes("kernel_shape"), node.wholes("strides", (1, 1))
-    pads = node.wholes("pads", (0, 0, 0, 0))
-    if any(d != 1 for d in node.wholes("dilations", (1, 1))):
-        raise TranslationError(f"{node.name}: dilations are not translated.")
-    sides = []
-    for i in range(2):
-        size = -(-shape[2 + i] // strides[i])
-        whole = max(0, (size - 1) * strides[i] + kernel[i] - shape[2 + i])
-        if (pads[i], pads[2 + i]) != (whole // 2, whole - whole // 2):
-            raise TranslationError(f"{node.name}: padding {pads}; LiteRT's is {whole} in all.")
-        sides.append(size)
-    return shape[0], channels, sides[0], sides[1]
+def _bias(to: Lowering, node: Node, channels: int) -> int:
+    """Of a convolution; zeros where it has none."""
+    if len(node.inputs) > 2:
+        name = node.inputs[2]
+        return to.graph.constant(name, to.known(name), to.quants.get(name))
+    how = to.quants.get(node.inputs[1])
+    if how is None:
+        return to.graph.constant(f"{node.outputs[0]}/bias", np.zeros(channels, np.float32))
+    scale = how.scale * to.quants[node.inputs[0]].scale
+    quant = Quant(np.broadcast_to(scale, channels), np.zeros(channels, np.int64))
+    return to.graph.constant(f"{node.outputs[0]}/bias", np.zeros(channels, np.int32), quant)
 
 
 def _map(tensor: int, shape: tuple[int, ...]) -> Value:
@@ -76,7 +72,7 @@ def _average_pool(to: Lowering, node: Node) -> None:
     kernel = node.wholes("kernel_shape")
     if kernel != node.wholes("strides", (1, 1)) or any(node.wholes("pads")):
         raise TranslationError(f"{node.name}: only windows that lie side by side.")
-    shape = _out_shape(node, value.shape, value.shape[1])
+    shape = (*value.shape[:2], *Windows.of(node, value.shape).sides)
     if name in to.quants:
         _integer_average(to, node, value, shape)
         return

@@ -14,11 +14,13 @@ from edgesam_engines.litert import (
     integers,
     rules_elementwise,
     rules_moves,
+    rules_products,
     rules_sums,
     rules_windows,
 )
 from edgesam_engines.litert.flatbuffer import File
 from edgesam_engines.litert.lowering import FUSED, Lowering, Node, Rule, Value, in_memory
+from edgesam_engines.ptq.gelu import Gelu, gelus
 from edgesam_rt.types import AnyArray
 
 
@@ -31,6 +33,7 @@ def _dequantize(to: Lowering, node: Node) -> None:
 RULES: dict[str, Rule] = {
     **rules_elementwise.RULES,
     **rules_moves.RULES,
+    **rules_products.RULES,
     **rules_sums.RULES,
     **rules_windows.RULES,
     "DequantizeLinear": _dequantize,
@@ -54,6 +57,7 @@ def add_graph(file: File, model: onnx.ModelProto, name: str) -> None:
     """
     constants = _constants(model)
     nodes = [Node.of(n) for n in model.graph.node if n.op_type != "Constant"]
+    nodes = _with_gelus(nodes, gelus(model))
     outputs = [o.name for o in model.graph.output]
     found = integers.read(nodes, constants, set(outputs))
     graph = file.graph(name)
@@ -91,6 +95,20 @@ def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...]:
     if any(d.dim_param for d in dims):
         raise TranslationError(f"{value.name!r} has a free axis; LiteRT graphs have fixed shapes.")
     return tuple(d.dim_value for d in dims)
+
+
+def _with_gelus(nodes: Sequence[Node], found: Sequence[Gelu]) -> list[Node]:
+    """Put one node in the place of those that spell a GELU out."""
+    last = {gelu.output: gelu for gelu in found}
+    spelled = {name for gelu in found for name in gelu.nodes}
+    made = []
+    for node in nodes:
+        gelu = last.get(node.outputs[0])
+        if gelu is not None:
+            made.append(Node("Gelu", node.name, (gelu.source,), node.outputs, {}))
+        elif node.name not in spelled:
+            made.append(node)
+    return made
 
 
 def _with_activations(found: integers.Integers, outputs: Sequence[str]) -> list[Node]:

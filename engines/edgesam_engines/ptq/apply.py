@@ -9,7 +9,7 @@ from typing import Any
 import onnx
 
 from edgesam_engines import calibrate
-from edgesam_engines.ptq import bias, equalise, sensitivity
+from edgesam_engines.ptq import bias, equalise, gelu, sensitivity
 from edgesam_engines.ptq.estimators import ESTIMATORS
 from edgesam_engines.ptq.fidelity import Reference, reference
 from edgesam_engines.ptq.graphs import Feeds, Progress
@@ -79,6 +79,7 @@ def quantize(
     facts: dict[str, Any] = {
         "estimator": calibration.estimator,
         "equalised": maker.equalised,
+        "gelu_slopes": dict(maker.slopes),
         "bias_correction": quantization.bias_correction,
         "layer_sqnr_db": {n: round(e.sqnr_db, 1) for n, e in maker.errors.items()},
     }
@@ -103,6 +104,10 @@ def maker_of(
         quantization: what is done beside that.
         progress: told of every step that takes a while.
     """
+    slopes: dict[str, float] = {}
+    if quantization.gelu == "sigmoid":
+        graph, slopes = gelu.as_sigmoids(source.graph, source.feeds.few(PICTURES))
+        source = replace(source, graph=graph)
     equalised: dict[str, Any] = {"mode": quantization.equalise}
     if quantization.equalise != "off":
         graph, counts = equalise.equalised(source.graph, source.feeds, quantization.equalise)
@@ -112,7 +117,7 @@ def maker_of(
         source = replace(source, graph=bias.with_biases(source.graph))
     ranges = ranges_of(source, calibration, progress)
     errors = _errors(source, ranges, progress, symmetric=False)
-    return Maker(source, ranges, errors, quantization.bias_correction, equalised)
+    return Maker(source, ranges, errors, quantization.bias_correction, equalised, slopes)
 
 
 def _errors(
@@ -133,6 +138,7 @@ class Maker:
         errors: of its layers.
         correct: whether to take them out of the biases.
         equalised: how the graph was equalised, for the manifest.
+        slopes: of its GELUs, by node, if they are integers.
         symmetric: see `quantize.to_qdq`.
     """
 
@@ -141,6 +147,7 @@ class Maker:
     errors: Mapping[str, LocalError]
     correct: bool
     equalised: Mapping[str, Any] = field(default_factory=dict)
+    slopes: Mapping[str, float] = field(default_factory=dict)
     symmetric: bool = False
 
     def as_symmetric(self, progress: Progress | None = None) -> Maker:

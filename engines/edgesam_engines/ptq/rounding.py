@@ -44,11 +44,12 @@ def rounding_of(quantized: onnx.ModelProto) -> Rounding:
             if maker is not None and maker.op_type == "DequantizeLinear":
                 stored = values.get(maker.input[0])
                 if stored is not None:
-                    weights.setdefault(node.name, {})[place] = _dequantized(maker, values, stored)
+                    weights.setdefault(node.name, {})[place] = dequantized(maker, values, stored)
     return Rounding(grids, weights)
 
 
-def _dequantized(node: onnx.NodeProto, values: dict[str, AnyArray], stored: AnyArray) -> F32:
+def dequantized(node: onnx.NodeProto, values: dict[str, AnyArray], stored: AnyArray) -> F32:
+    """What a DequantizeLinear makes of constant integers."""
     scale = values[node.input[1]].astype(np.float32)
     zero = values[node.input[2]].astype(np.int64) if len(node.input) > 2 else np.int64(0)
     if scale.ndim:

@@ -25,7 +25,7 @@ import torch
 from edgesam_engines.train.cli import pick_device, prepare
 from edgesam_engines.train.config import Recipe, RecipeError, load_recipe, read_strictly
 from edgesam_engines.train.loop import Trainer
-from edgesam_engines.train.memory import restart_keeping_memory
+from edgesam_engines.train.memory import keep_memory
 from edgesam_engines.train.samples import batch_loader
 from edgesam_engines.train.sources import Split, split_sources
 from edgesam_engines.train.validate import Tally, examine
@@ -163,5 +163,5 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    restart_keeping_memory(sys.argv[1:], "edgesam_engines.train.ablate")
+    keep_memory()
     sys.exit(main(sys.argv[1:]))

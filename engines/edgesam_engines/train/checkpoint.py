@@ -11,16 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from edgesam_engines.errors import CheckpointError
 from edgesam_engines.families.pocketsam import PocketSAM
 from edgesam_engines.train.network import Ema
 
 CHECKPOINT, BEFORE_DECAY, WEIGHTS = "checkpoint.pt", "before-decay.pt", "ema.safetensors"
 _FORMAT = 1
 log = logging.getLogger(__name__)
-
-
-class CheckpointError(RuntimeError):
-    """A checkpoint that does not fit this code."""
 
 
 def replace_file(path: Path, write: Callable[[Path], None]) -> None:

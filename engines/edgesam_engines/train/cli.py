@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import torch
 
-from edgesam_engines.train.checkpoint import CheckpointError
+from edgesam_engines.errors import CheckpointError
 from edgesam_engines.train.config import Recipe, RecipeError, load_recipe
 from edgesam_engines.train.loop import train
 from edgesam_engines.train.network import load_weights, model_of

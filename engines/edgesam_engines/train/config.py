@@ -9,6 +9,8 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from edgesam_rt.errors import ConfigError
+
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Weight = Annotated[float, Meta(ge=0.0)]
 Positive = Annotated[float, Meta(gt=0.0)]
@@ -18,7 +20,7 @@ Range = tuple[float, float]
 Section = TypeVar("Section", bound=msgspec.Struct)
 
 
-class RecipeError(ValueError):
+class RecipeError(ConfigError):
     """The recipe file is wrong; the message says where."""
 
 

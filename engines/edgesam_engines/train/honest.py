@@ -31,7 +31,7 @@ from edgesam_engines.train.checkpoint import export_weights
 from edgesam_engines.train.cli import pick_device, prepare
 from edgesam_engines.train.config import RecipeError, load_recipe
 from edgesam_engines.train.losses import rank_loss
-from edgesam_engines.train.memory import restart_keeping_memory
+from edgesam_engines.train.memory import keep_memory
 from edgesam_engines.train.network import load_weights, model_of
 from edgesam_engines.train.sources import split_sources
 from edgesam_engines.train.validate import PointAnswers, Tally, examine
@@ -201,5 +201,5 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    restart_keeping_memory(sys.argv[1:], "edgesam_engines.train.honest")
+    keep_memory()
     sys.exit(main(sys.argv[1:]))

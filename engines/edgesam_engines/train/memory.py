@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
+import ctypes
 import sys
-from collections.abc import Sequence
 
 # glibc gives large blocks back to the system and asks for them again at every step; told to keep
-# them, a step on CPU takes a fraction of the time. It reads these when a process starts.
-KEEP_MEMORY = {
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": str(16 << 30),
-    "MALLOC_TOP_PAD_": str(256 << 20),
-}
+# them, a step on CPU takes a fraction of the time. Names and numbers are those of <malloc.h>.
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+KEEP_MEMORY = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1, M_TOP_PAD: 256 << 20}
 
 
-def restart_keeping_memory(argv: Sequence[str], module: str = "edgesam_engines.train") -> None:
-    """On Linux, replace this process by one with KEEP_MEMORY set, unless part of it is set."""
-    if sys.platform != "linux" or any(name in os.environ for name in KEEP_MEMORY):
-        return
-    os.environ.update(KEEP_MEMORY)
-    os.execv(sys.executable, [sys.executable, "-m", module, *argv])
+def keep_memory() -> bool:
+    """Tell glibc to keep freed memory; whether it was told (other C libraries are left alone)."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is None:
+        return False
+    return all(mallopt(name, value) == 1 for name, value in KEEP_MEMORY.items())

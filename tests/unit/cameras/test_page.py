@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from edgesam_rt.cameras.options import LIVE, Option
+from edgesam_rt.cameras.options import LIVE
 from edgesam_rt.cameras.spec import parse_source
 from edgesam_rt.cameras.table import SOURCES
+from edgesam_rt.options import Option
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "cameras.md"
 BEGIN, END = "<!-- options -->\n", "<!-- /options -->\n"

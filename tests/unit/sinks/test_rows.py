@@ -21,7 +21,8 @@ def objects_of(row: Row) -> list[Row]:
 
 
 def test_a_row_says_all_about_a_frame() -> None:
-    result = make_result(3, dropped={"late": 2}, ladder_step=1)
+    step = {"ladder_step": 1, "ladder_name": "small side", "ladder_reason": "late"}
+    result = make_result(3, dropped={"late": 2}, **step, reuse="still", embedding_age_ms=66.6667)
     row = json.loads(json.dumps(to_row(result), allow_nan=False))
     assert {key: value for key, value in row.items() if key not in ("objects", "timings")} == {
         "schema": 1,
@@ -30,7 +31,9 @@ def test_a_row_says_all_about_a_frame() -> None:
         "captured_at_ns": 120_000_000,
         "image_hw": [120, 160],
         "age_ms": 31.25,
-        "ladder_step": 1,
+        **step,
+        "reuse": "still",
+        "embedding_age_ms": 66.667,
         "backend": "onnx",
         "bundle": "tiny 1.0",
         "encoder_side": 256,

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import torch
 
-from edgesam_engines.train.checkpoint import CheckpointError
+from edgesam_engines.errors import CheckpointError
 from edgesam_engines.train.config import RecipeError, load_recipe
 from edgesam_engines.train.pseudo.config import load_rules
 from edgesam_engines.train.pseudo.label import Labeller, keep_teacher, label_all

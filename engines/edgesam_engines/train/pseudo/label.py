@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgesam_engines.train.checkpoint import CheckpointError, replace_file
+from edgesam_engines.errors import CheckpointError
+from edgesam_engines.train.checkpoint import replace_file
 from edgesam_engines.train.config import RecipeError
 from edgesam_engines.train.pseudo.config import Rules, rules_hash
 from edgesam_engines.train.pseudo.detector import Detector

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from edgesam_engines.errors import CheckpointError
 from edgesam_engines.families.pocketsam import (
     BOX_BOTTOM_RIGHT,
     BOX_TOP_LEFT,
@@ -22,7 +23,6 @@ from edgesam_engines.families.pocketsam import (
     PocketSAM,
     Prompts,
 )
-from edgesam_engines.train.checkpoint import CheckpointError
 from edgesam_engines.train.network import load_weights, model_of, to_input
 from edgesam_engines.train.pseudo.config import Views
 from edgesam_engines.train.pseudo.detector import Detection

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgesam_rt.pipeline.slot import Closed, Policy, Slot
+from edgesam_rt.slot import Closed, Policy, Slot
 
 POLICIES = st.sampled_from(("block", "drop_oldest"))
 SOON_S = 5.0

@@ -1,4 +1,4 @@
-"""Logins of network cameras: read them, put them into an address, keep them out of all we say."""
+"""Logins of cameras and brokers: read them, put them into addresses, say nothing of them."""
 
 from __future__ import annotations
 
@@ -59,8 +59,26 @@ def read_login(variable: str | None, file: str | None) -> str | None:
             raise ConfigError(f"login_env: there is no {variable} in the environment.")
         return _form(text, f"login_env: {variable}")
     if file:
-        return _form(_text_of(_place_of(file)), f"login_file: {file}")
+        return _form(read_secret(file, "login_file"), f"login_file: {file}")
     return None
+
+
+def read_secret(file: str, key: str) -> str:
+    """Return what a secret's file holds; a name without a slash may be a credential of systemd.
+
+    Args:
+        file: its path or name.
+        key: of the configuration, for messages.
+
+    Raises:
+        ConfigError: it cannot be read; what it holds is not told.
+    """
+    path = _place_of(file)
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigError(f"{key}: {path}: cannot be read: {why}.") from None
 
 
 def _place_of(file: str) -> Path:
@@ -68,14 +86,6 @@ def _place_of(file: str) -> Path:
     if folder and "/" not in file and (Path(folder) / file).exists():
         return Path(folder) / file
     return user_path(file)
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigError(f"login_file: {path}: cannot be read: {why}.") from None
 
 
 def _form(text: str, where: str) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from edgesam_rt.bench.report import Reading, Throttling
+import msgspec
+
 from edgesam_rt.system.files import listed, number, said_by, text
 
 Command = Callable[[Sequence[str]], str | None]
@@ -24,26 +25,28 @@ FIRMWARE_BITS = {
     18: "throttling has occurred",
     19: "soft temperature limit has occurred",
 }
+MARGIN_C = 5.0  # nearer to its limit than this, a board slows down as soon as it works
 NOW = 16  # bits below are about this moment
 HEATED_HWMON = ("coretemp", "k10temp", "cpu_thermal", "nvme")  # chips whose temperatures count
 COUNTERS = ("core_throttle_count", "package_throttle_count")
+# Kernels of the Raspberry Pi up to 5.x show the same word here (general knowledge, not checked).
+FIRMWARE_FILE = "sys/devices/platform/soc/soc:firmware/get_throttled"
 
 
-def read(at_s: float, root: Path = Path("/"), command: Command = said_by) -> Reading:
-    """Ask all sensors once.
+class Throttling(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What says that the machine held itself back.
 
-    Args:
-        at_s: since the run began.
-        root: where /sys is looked for; tests put a folder of their own here.
-        command: runs the firmware's tool.
+    Attributes:
+        firmware: names of the set bits of `vcgencmd get_throttled`; None where there is none.
+        cooling: state by cooling device of /sys/class/thermal; 0 is at rest.
+        counters: times a core or package was throttled since boot (x86).
+        alarms: hwmon alarms that are set, "chip/alarm".
     """
-    return Reading(
-        at_s=round(at_s, 1),
-        temperatures_c=temperatures(root),
-        clocks_mhz=clocks(root),
-        governors=governors(root),
-        throttling=throttling(root, command),
-    )
+
+    firmware: tuple[str, ...] | None = None
+    cooling: dict[str, int] = {}
+    counters: dict[str, int] = {}
+    alarms: tuple[str, ...] = ()
 
 
 def temperatures(root: Path) -> dict[str, float]:
@@ -59,6 +62,18 @@ def temperatures(root: Path) -> dict[str, float]:
             for sensor in [found.name.removesuffix("_input")]
         ]
     return _distinct([(name, value / 1000) for name, value in pairs if value is not None])
+
+
+def limits(root: Path) -> dict[str, float]:
+    """Lowest temperature at which the kernel slows something down, C, by zone."""
+    found: dict[str, float] = {}
+    for zone in listed(root / "sys/class/thermal", "thermal_zone*"):
+        for kind in listed(zone, "trip_point_*_type"):
+            millidegrees = number(zone / kind.name.replace("_type", "_temp"))
+            if text(kind) == "passive" and millidegrees and millidegrees > 0:
+                name = text(zone / "type") or zone.name
+                found[name] = min(millidegrees / 1000, found.get(name, float("inf")))
+    return found
 
 
 def clocks(root: Path) -> dict[str, float]:
@@ -93,7 +108,7 @@ def throttling(root: Path, command: Command = said_by) -> Throttling:
         if number(alarm)
     ]
     return Throttling(
-        firmware=_firmware(command),
+        firmware=_firmware(root, command),
         cooling=_distinct([(name, state) for name, state in cooling if state is not None]),
         counters=_counters(root),
         alarms=tuple(alarms),
@@ -117,11 +132,12 @@ def is_held_back(found: Throttling) -> bool:
     return bool(held_back_by(found))
 
 
-def _firmware(command: Command) -> tuple[str, ...] | None:
-    said = re.search(r"0x[0-9a-fA-F]+", command(("vcgencmd", "get_throttled")) or "")
-    if said is None:
+def _firmware(root: Path, command: Command) -> tuple[str, ...] | None:
+    said = text(root / FIRMWARE_FILE) or command(("vcgencmd", "get_throttled")) or ""
+    found = re.fullmatch(r"(?:throttled=0x)?([0-9a-fA-F]+)", said)
+    if found is None:
         return None
-    bits = int(said[0], 16)
+    bits = int(found[1], 16)
     return tuple(name for bit, name in FIRMWARE_BITS.items() if bits >> bit & 1)
 
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgesam_rt.cameras import SourceSpec, parse_source
-from edgesam_rt.cameras.secrets import read_login, redact, with_login
 from edgesam_rt.errors import ConfigError
+from edgesam_rt.secrets import read_login, redact, with_login
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,45 @@
+"""Pictures as a bundle's encoder takes them, by the rules in its manifest."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgesam_rt.imaging.geometry import Fit, to_encoder_input
+from edgesam_rt.manifest import Preprocess
+from edgesam_rt.types import F32, U8, AnyArray
+
+
+def fit_for(image_hw: tuple[int, int], side: int, rule: Preprocess) -> Fit:
+    """Where a picture goes in the encoder's square."""
+    if rule.resize == "squash":
+        return Fit.squash(image_hw, side)
+    return Fit.longest_side(image_hw, side, round_down=rule.rounding == "down")
+
+
+def to_square(pixels: U8, fit: Fit, rule: Preprocess) -> U8:
+    """A picture (H, W, 3) uint8 RGB in its square, (S, S, 3) uint8."""
+    return to_encoder_input(pixels, fit, rule.pad_value, resample=rule.resample)
+
+
+def normalised(square: U8, fit: Fit, rule: Preprocess) -> F32:
+    """What an encoder computes from: (S, S, 3), (value - mean) / std.
+
+    Padding is zero if it belongs behind the normalising, else what its value becomes.
+    """
+    mean, std = np.array(rule.mean, np.float32), np.array(rule.std, np.float32)
+    values = np.asarray((square - mean) / std, np.float32)
+    if rule.pad_order == "after_normalising":
+        h, w = fit.scaled_hw
+        values[h:] = 0
+        values[:h, w:] = 0
+    return values
+
+
+def to_tensor(square: U8, fit: Fit, rule: Preprocess) -> AnyArray:
+    """A square of `to_square` as the encoder's input tensor, with its batch axis."""
+    values: AnyArray = square if rule.normalised_in_engine else normalised(square, fit, rule)
+    if rule.colour == "bgr":
+        values = values[..., ::-1]
+    if rule.layout == "nchw":
+        values = values.transpose(2, 0, 1)
+    return np.ascontiguousarray(values[None], dtype=rule.input_dtype)

@@ -1,0 +1,1 @@
+"""HTTP of a run: health, metrics, control, pictures. Needs the extra `service`; docs/http.md."""

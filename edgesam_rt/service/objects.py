@@ -1,0 +1,137 @@
+"""Objects with names of their own: what is asked when a run can be changed while it goes on."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+from edgesam_rt.engines import EngineSet
+from edgesam_rt.errors import PromptError
+from edgesam_rt.pipeline.recall import Recall
+from edgesam_rt.pipeline.task import Prompts, PromptTask, Task, TrackTask, Work
+from edgesam_rt.records import Frame, MaskSet, Prompt
+from edgesam_rt.segmenter import Decoder
+
+
+@dataclass(eq=False)
+class AskTask:
+    """Prompt mode: the same objects in every frame, each under its id.
+
+    In its first frame a prompt outside the picture is an error. Later, when a camera came back with
+    a smaller picture, that object is left out of the result and the run goes on.
+
+    Attributes:
+        objects: prompts by id.
+        by_frame: prompts for frames of certain names, instead of `objects`.
+        unmatched: names in `by_frame` that no frame had so far.
+    """
+
+    mode: ClassVar[str] = "prompt"
+    objects: Mapping[int, Prompt]
+    by_frame: Mapping[str, tuple[Prompt, ...]] = field(default_factory=dict)
+    unmatched: set[str] = field(default_factory=set)
+    _asked: tuple[int, ...] = field(default=(), init=False)
+    _has_answered: bool = field(default=False, init=False)
+    _recall: Recall = field(default_factory=Recall, init=False)
+
+    def open(self, engines: EngineSet) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+    def prompts_for(self, frame: Frame) -> tuple[Prompt, ...]:
+        """The frame's own prompts, else those of the objects that lie in it."""
+        self.unmatched.discard(frame.name)
+        own = self.by_frame.get(frame.name)
+        if own is not None:
+            self._asked = ()
+            return own
+        asked = {
+            object_id: prompt
+            for object_id, prompt in self.objects.items()
+            if not self._has_answered or why_outside(prompt, frame) is None
+        }
+        self._asked = tuple(asked)
+        return tuple(asked.values())
+
+    def answer(self, decoder: Decoder, work: Work) -> MaskSet:
+        """One mask per prompt."""
+
+        def ask() -> MaskSet:
+            masks = decoder.predict(work.embedding, work.prompts)
+            return replace(masks, object_ids=self._asked)
+
+        answered = self._recall.answer(work.embedding, (self._asked, work.prompts), ask)
+        self._has_answered = True
+        return answered
+
+
+@dataclass
+class FollowTask(TrackTask):
+    """Track mode, to which objects may be added while it runs."""
+
+    _coming: queue.SimpleQueue[tuple[int, Prompt, Future[int]]] = field(
+        default_factory=queue.SimpleQueue, init=False
+    )
+
+    def add(self, prompt: Prompt, at_least: int) -> Future[int]:
+        """Follow one more object from the next frame on; from any thread.
+
+        Returns:
+            Its id, `at_least` or the next free one; PromptError if it lies outside that frame.
+        """
+        done: Future[int] = Future()
+        self._coming.put((at_least, prompt, done))
+        return done
+
+    def prompts_for(self, frame: Frame) -> tuple[Prompt, ...]:
+        """None; what was added is followed from this frame on."""
+        while not self._coming.empty():
+            at_least, prompt, done = self._coming.get()
+            if done.set_running_or_notify_cancel():
+                why = why_outside(prompt, frame)
+                if why is not None:
+                    done.set_exception(why)
+                else:
+                    done.set_result(self.tracker.add(prompt, at_least=at_least))
+        return super().prompts_for(frame)
+
+
+def why_outside(prompt: Prompt, frame: Frame) -> PromptError | None:
+    """Why a prompt means nothing on a picture, or None if it does."""
+    try:
+        prompt.on_image(frame.image_hw)
+    except PromptError as error:
+        return error
+    return None
+
+
+def steerable(task: Task) -> Task:
+    """Return a task of the same objects that can be changed while it runs."""
+    if isinstance(task, PromptTask):
+        asked = task.prompts
+        return AskTask(dict(enumerate(asked.everywhere, 1)), asked.by_frame, task.unmatched)
+    if isinstance(task, TrackTask):
+        return FollowTask(task.prompts, task.unmatched)
+    return task
+
+
+def objects_of(task: Task) -> dict[int, Prompt]:
+    """The objects that a task was made with, by id."""
+    if isinstance(task, AskTask):
+        return dict(task.objects)
+    if isinstance(task, TrackTask):
+        return dict(enumerate(task.prompts.everywhere, 1))
+    return {}
+
+
+def following(objects: Mapping[int, Prompt]) -> FollowTask:
+    """Return a task that follows objects under their ids."""
+    task = FollowTask(Prompts())
+    for object_id, prompt in objects.items():
+        task.tracker.add(prompt, at_least=object_id)
+    return task

@@ -1,0 +1,56 @@
+"""EfficientViT-SAM L0, L1 and L2: pictures at 512, prompts in SAM's 1024, and SAM's decoder.
+
+Source: Zhang et al. 2024, "EfficientViT-SAM: Accelerated Segment Anything Model Without Performance
+Loss".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import ClassVar
+
+import msgspec
+from torch import Tensor, nn
+
+from edgesam_engines.families.efficientvit import STAGES, Depths, EfficientVitEncoder
+from edgesam_engines.families.sam_family import DECODER, GRID, SamFamily
+from edgesam_engines.families.sam_graphs import SamModel
+from edgesam_rt.manifest import DecoderFacts
+
+SIDE = 512
+NORM_EPS = 1e-6  # of every norm, the decoder's too: upstream sets it when it builds the model
+
+
+class EfficientVitSam(SamFamily):
+    """Official files: efficientvit_sam_l0.pt, efficientvit_sam_l1.pt, efficientvit_sam_l2.pt."""
+
+    name = "efficientvit-sam"
+    side = SIDE
+    decoder: ClassVar[DecoderFacts] = msgspec.structs.replace(
+        DECODER, mask_stride=SIDE // (4 * GRID)
+    )
+
+    def image_encoder(self, weights: Mapping[str, Tensor]) -> nn.Module:
+        """As deep as the weights are."""
+        stages = [
+            _highest(weights, rf"image_encoder\.backbone\.stages\.{i}\.op_list\.(\d+)\.")
+            for i in range(1 + len(STAGES))
+        ]
+        neck = 1 + _highest(weights, r"image_encoder\.neck\.middle\.op_list\.(\d+)\.")
+        return EfficientVitEncoder(Depths(tuple(stages), neck))
+
+    def folded(self, model: SamModel) -> SamModel:
+        """With norms in the convolutions, after each has its epsilon."""
+        for layer in model.modules():
+            if isinstance(layer, (nn.LayerNorm, nn.BatchNorm2d)):
+                layer.eps = NORM_EPS
+        assert isinstance(model.image_encoder, EfficientVitEncoder)
+        model.image_encoder.fold()
+        return model
+
+
+def _highest(weights: Mapping[str, Tensor], pattern: str) -> int:
+    """The largest number that a pattern finds in the weights' names; 0 if it finds none."""
+    found = (re.match(pattern, name) for name in weights)
+    return max((int(m.group(1)) for m in found if m), default=0)

@@ -1,0 +1,131 @@
+"""Upstream's models as rows of a table, and their predictors behind one call."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from edgesam_engines.parity import stand_ins
+from edgesam_rt.errors import ConfigError
+from edgesam_rt.records import BOX_TOP_LEFT, Prompt
+from edgesam_rt.types import F32, U8, Bool
+
+
+class Answers(NamedTuple):
+    """What a model says to one prompt.
+
+    Attributes:
+        low_res: (M, h, w) logits.
+        iou: (M,).
+        masks: (M, H, W) at the picture's size.
+    """
+
+    low_res: F32
+    iou: F32
+    masks: Bool
+
+
+class Predictor:
+    """An upstream predictor that has looked at a picture: the form all SAM's kin share."""
+
+    def __init__(self, predictor: Any, pixels: U8, *, choice: bool = True) -> None:
+        self._predictor, self._choice = predictor, choice
+        predictor.set_image(pixels)
+
+    @property
+    def embedding(self) -> F32:
+        """(256, grid, grid)."""
+        made: F32 = self._predictor.get_image_embedding()[0].numpy()
+        return made
+
+    def answer(self, prompt: Prompt) -> Answers:
+        """All answers, the one to clear prompts first where upstream gives it."""
+        given = _as_arguments(prompt)
+        calls = [{"multimask_output": False}, {"multimask_output": True}] if self._choice else [{}]
+        parts = [self._predictor.predict(**given, **call) for call in calls]
+        masks, iou, low_res = (np.concatenate(each) for each in zip(*parts, strict=True))
+        return Answers(low_res, iou, masks)
+
+
+def _as_arguments(prompt: Prompt) -> dict[str, Any]:
+    """A prompt as upstream's `predict` takes it."""
+    corner = prompt.point_labels >= BOX_TOP_LEFT
+    points, box = prompt.point_coords[~corner], prompt.point_coords[corner]
+    return {
+        "point_coords": points if len(points) else None,
+        "point_labels": prompt.point_labels[~corner] if len(points) else None,
+        "box": box.reshape(4) if len(box) else None,
+        "mask_input": prompt.mask_input[None] if prompt.mask_input is not None else None,
+    }
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """One published model.
+
+    Attributes:
+        build: "module:name" of a function that makes it, and the arguments it takes.
+        predictor: "module:name" of its predictor.
+        source: folder of the checkout that its modules are found in.
+        choice: whether its predictor has `multimask_output`; if not, it gives answers 1 to 3.
+        wrapper: key under which official files keep the weights; None if they are all there is.
+        arguments: of `build`.
+    """
+
+    build: str
+    predictor: str
+    source: str = "."
+    choice: bool = True
+    wrapper: str | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    def model(self, checkout: Path) -> nn.Module:
+        """The model as upstream's code makes it, in eval mode.
+
+        Raises:
+            ConfigError: the folder is no checkout of it.
+        """
+        stand_ins.install()
+        sys.path.insert(0, str(checkout / self.source))
+        made: nn.Module = _find(self.build, checkout)(**self.arguments)
+        return made.eval()
+
+    def saved(self, model: nn.Module, path: Path) -> Path:
+        """Its weights in a file like the official one."""
+        weights = model.state_dict()
+        torch.save({self.wrapper: weights} if self.wrapper else weights, path)
+        return path
+
+    def looks(self, model: nn.Module, pixels: U8, checkout: Path) -> Predictor:
+        """Its predictor on a picture."""
+        return Predictor(_find(self.predictor, checkout)(model), pixels, choice=self.choice)
+
+
+def _find(name: str, checkout: Path) -> Callable[..., Any]:
+    module, _, attribute = name.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+    except ImportError as error:
+        raise ConfigError(f"{checkout}: not a checkout with {module}: {error}.") from error
+    for part in attribute.split("."):
+        found = found[part.strip("[]")] if part.startswith("[") else getattr(found, part)
+    return found  # type: ignore[no-any-return]
+
+
+TABLE: dict[str, Upstream] = {
+    "mobilesam": Upstream("mobile_sam:sam_model_registry.[vit_t]", "mobile_sam:SamPredictor"),
+    "sam": Upstream(
+        "segment_anything:sam_model_registry.[vit_b]", "segment_anything:SamPredictor"
+    ),
+    "tinysam": Upstream(
+        "tinysam:sam_model_registry.[vit_t]", "tinysam:SamPredictor", choice=False
+    ),
+}
