@@ -10,6 +10,7 @@ from benchmarks.everything import tables as everything
 from benchmarks.limit import tables as limit
 from benchmarks.markdown import markdown
 from benchmarks.report import Report
+from benchmarks.soak.tables import soak
 from edgesam_rt.bench.protocols import SIZES
 
 Row = Mapping[str, Any]
@@ -184,6 +185,18 @@ def _imports(figures: Row) -> str:
     return markdown(head, rows)
 
 
+def _http_attack(figures: Row) -> Iterator[tuple[str, str]]:
+    head = ["attack", "clients", "alone p50 / p95, ms", "attacked p50 / p95, ms", "p95 ratio"]
+    rows = []
+    for row in figures["attacks"]:
+        pairs = [f"{row[key]['p50']:.1f} / {row[key]['p95']:.1f}" for key in _ALONE_AND_ATTACKED]
+        rows.append([row["attack"], row["clients"], *pairs, f"{row['p95_ratio']:.2f}"])
+    yield "http-attack", markdown(head, rows)
+
+
+_ALONE_AND_ATTACKED = ("alone_ms", "attacked_ms")
+
+
 def _backends(figures: Row) -> Iterator[tuple[str, str]]:
     head = [
         "precision, side",
@@ -239,6 +252,8 @@ MAKERS: dict[str, Callable[[Row], Iterator[tuple[str, str]]]] = {
     "accuracy-torch": _accuracy_torch,
     "backends": _backends,
     "everything": everything.make,
+    "http-attack": _http_attack,
+    "soak": soak,
     "speed": _speed,
     "pipeline": _pipeline,
     "limit": limit.make,

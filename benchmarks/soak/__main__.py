@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from benchmarks import report
 from benchmarks.soak.broker import PREFIX, Mosquitto, Subscriber, free_port
-from benchmarks.soak.guests import Counts, Viewer, scrape
+from benchmarks.soak.guests import Viewer, scrape
 from benchmarks.soak.judge import Sample, growth
 from benchmarks.soak.process import sample, started
 from edgesam_rt.cli.exits import run_command
@@ -74,25 +74,21 @@ def soak(args: argparse.Namespace, folder: Path) -> Mapping[str, Any]:
     broker = Mosquitto(folder)
     broker.start()
     port = free_port()
-    words = command(args, folder, port, broker.port)
+    words, summary = command(args, folder, port, broker.port), folder / "summary.json"
     with ExitStack() as stack:
         stack.callback(broker.stop)
         subscriber = Subscriber(broker.port)
         stack.callback(subscriber.stop)
-        with started(words, args.log) as process, _viewer(f"127.0.0.1:{port}") as viewer:
+        with started(words, summary, args.log) as process, _viewer(f"127.0.0.1:{port}") as viewer:
             run = Run(process, f"http://127.0.0.1:{port}", broker, time.monotonic())
-            samples, counts = _watch(run, args)
+            samples = _watch(run, args)
         time.sleep(_SETTLE_S)
     lines = sorted(_lines(folder))
     return {
         "samples": len(samples),
         "wall_s": round(samples[-1].at_s),
         "growth": asdict(growth(samples)),
-        "counts": {
-            f"{name}{{{label}}}" if label else name: v
-            for (name, label), v in counts.items()
-            if name.startswith("edgesam") and "bucket" not in name
-        },
+        "summary": json.loads(summary.read_text(encoding="utf-8")),
         "broker_kills": broker.kills,
         "viewer": {"connections": viewer.connections, "mib": viewer.bytes_read / 2**20},
         "mqtt_received": len(subscriber.frames),
@@ -101,20 +97,19 @@ def soak(args: argparse.Namespace, folder: Path) -> Mapping[str, Any]:
     }
 
 
-def _watch(run: Run, args: argparse.Namespace) -> tuple[list[Sample], Counts]:
+def _watch(run: Run, args: argparse.Namespace) -> list[Sample]:
     """Sample it until it has made enough results; kill the broker on the way."""
     samples: list[Sample] = []
     kill_at = [args.frames * (i + 1) // (args.kills + 1) for i in range(args.kills)]
     silent = 0
-    counts: Counts = {}
+    made = 0
     with tqdm(total=args.frames, unit="result", file=sys.stderr, mininterval=2) as bar:
         while bar.n < args.frames:
             time.sleep(_LOOK_S)
             if run.process.poll() is not None:
                 raise EdgeSamError(f"it ended with {run.process.returncode}; see {args.log}")
             with suppress(OSError):  # not listening yet
-                counts = scrape(run.url)
-            made = int(counts.get(("edgesam_results_total", ""), 0))
+                made = int(scrape(run.url).get("edgesam_results_total", 0))
             silent = 0 if made > bar.n else silent + 1
             if silent > _PATIENCE:
                 raise EdgeSamError(
@@ -125,7 +120,7 @@ def _watch(run: Run, args: argparse.Namespace) -> tuple[list[Sample], Counts]:
             if kill_at and made >= kill_at[0]:
                 kill_at.pop(0)
                 run.broker.kill_and_start()
-    return samples, counts
+    return samples
 
 
 @contextmanager

@@ -14,17 +14,16 @@ from prometheus_client.parser import text_string_to_metric_families
 READ_BYTES = 65_536
 _TIMEOUT_S = 10.0
 
-Counts = Mapping[tuple[str, str], float]
 
-
-def scrape(url: str) -> Counts:
-    """Values of `/metrics` by name and first label's value ("" without labels)."""
+def scrape(url: str) -> Mapping[str, float]:
+    """Values of `/metrics` that have no labels, by name."""
     with urlopen(f"{url}/metrics", timeout=_TIMEOUT_S) as answer:
         text = answer.read().decode()
     return {
-        (sample.name, next(iter(sample.labels.values()), "")): sample.value
+        sample.name: sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
+        if not sample.labels
     }
 
 

@@ -19,14 +19,26 @@ _STOP_S = 30.0
 
 
 @contextmanager
-def started(arguments: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `edgesam-run` with its messages in `log`; ended by SIGTERM at the end."""
-    with tempfile.TemporaryDirectory() as extra, log.open("wb") as stderr:
+def started(
+    arguments: Sequence[str], summary: Path, log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `edgesam-run --json`; ended by SIGTERM at the end.
+
+    Args:
+        arguments: of it.
+        summary: where its last line goes.
+        log: where its messages go.
+    """
+    with (
+        tempfile.TemporaryDirectory() as extra,
+        summary.open("wb") as stdout,
+        log.open("wb") as stderr,
+    ):
         (Path(extra) / "gi").symlink_to(_SYSTEM_PACKAGES / "gi")  # the system's GStreamer
         found = os.pathsep.join([extra, *filter(None, [os.environ.get("PYTHONPATH")])])
-        command = [sys.executable, "-m", "edgesam_rt.cli.run", *arguments]
+        command = [sys.executable, "-m", "edgesam_rt.cli.run", "--json", *arguments]
         process = subprocess.Popen(
-            command, stdout=stderr, stderr=stderr, env={**os.environ, "PYTHONPATH": found}
+            command, stdout=stdout, stderr=stderr, env={**os.environ, "PYTHONPATH": found}
         )
         try:
             yield process

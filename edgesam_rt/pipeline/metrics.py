@@ -7,7 +7,7 @@ import re
 import resource
 import sys
 import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from edgesam_rt.cameras.health import CameraHealth
+from edgesam_rt.pipeline.series import Series
 from edgesam_rt.records import Result
 
 RECENT = 15  # newest values of a series that say what it takes now
-KEPT = 10_000  # newest values per series that percentiles are taken of
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._series: dict[str, deque[float]] = {}
-        self._counts: dict[str, int] = {}
+        self._series: dict[str, Series] = {}
         self._dropped: Counter[str] = Counter()
         self._dropped_since: Counter[str] = Counter()
         self.sink_dropped: Counter[str] = Counter()
@@ -112,8 +111,9 @@ class Metrics:
     def time(self, stage: str, ms: float) -> None:
         """Add a duration."""
         with self._lock:
-            self._series.setdefault(stage, deque(maxlen=KEPT)).append(ms)
-            self._counts[stage] = self._counts.get(stage, 0) + 1
+            if stage not in self._series:
+                self._series[stage] = Series()
+            self._series[stage].add(ms)
 
     def add(self, result: Result, *, is_late: bool) -> None:
         """Count a result and its times."""
@@ -132,8 +132,10 @@ class Metrics:
     def typical_ms(self, stage: str) -> float:
         """Median of a stage's newest durations; 0 before the first."""
         with self._lock:
-            newest = list(self._series.get(stage, ()))[-RECENT:]
-        return float(np.median(newest)) if newest else 0.0
+            if stage not in self._series:
+                return 0.0
+            newest = self._series[stage].newest(RECENT)
+        return float(np.median(newest))
 
     def drop(self, reason: str, count: int = 1) -> None:
         """Count lost frames."""
@@ -169,12 +171,11 @@ class Metrics:
     def percentiles(self) -> dict[str, Percentiles]:
         """Of every series."""
         with self._lock:
-            taken = {name: np.array(values) for name, values in self._series.items()}
-            counts = dict(self._counts)
+            taken = {name: (s.count, s.values()) for name, s in self._series.items()}
         out = {}
-        for name, values in taken.items():
+        for name, (count, values) in taken.items():
             p50, p95, p99 = (round(float(v), 3) for v in np.percentile(values, (50, 95, 99)))
-            out[name] = Percentiles(counts[name], p50, p95, p99)
+            out[name] = Percentiles(count, p50, p95, p99)
         return out
 
 

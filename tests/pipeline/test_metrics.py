@@ -8,7 +8,8 @@ import threading
 import pytest
 
 from edgesam_rt.engines import EngineSet
-from edgesam_rt.pipeline.metrics import KEPT, Metrics, Percentiles, peak_memory_mib
+from edgesam_rt.pipeline.metrics import Metrics, Percentiles, peak_memory_mib
+from edgesam_rt.pipeline.series import KEPT
 from tests.pipeline.doubles import run, synthetic
 
 

@@ -21,6 +21,7 @@ from tests.pipeline.doubles import (
 )
 
 BUDGET_MS = 600.0
+WARM_UP = 1  # encoder runs before the camera is opened
 
 
 def test_it_goes_down_under_load_and_back_up(ladder_engines: EngineSet) -> None:
@@ -117,8 +118,9 @@ def test_late_frames_of_a_live_source_are_dropped_before_they_cost(engines: Engi
     with pipeline:
         for _ in range(200):  # 20 s: opening the engines takes long on a busy machine
             pipeline.wait(0.1)
-            if sum(pipeline.summary().dropped.values()) + len(calls) >= 10:
+            if sum(pipeline.summary().dropped.values()) + len(calls) - WARM_UP >= 10:
                 break
     summary = pipeline.summary()
-    assert summary.dropped["late"] + summary.dropped.get("newer frame", 0) + len(calls) == 10
-    assert len(calls) <= 1, "unless nothing came through for long"
+    encoded = len(calls) - WARM_UP
+    assert summary.dropped["late"] + summary.dropped.get("newer frame", 0) + encoded == 10
+    assert encoded <= 1, "unless nothing came through for long"
