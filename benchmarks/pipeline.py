@@ -88,8 +88,8 @@ def write_clip(path: Path, frames: int) -> None:
     subprocess.run([sys.executable, "-c", code, str(path), *words], check=True)
 
 
-def run(clip: Path, options: Sequence[str], folder: Path) -> Ran:
-    """Segment a clip with the command.
+def run(clip: Path | str, options: Sequence[str], folder: Path) -> Ran:
+    """Segment a clip, or another source, with the command.
 
     Raises:
         PipelineError: the command failed; its last words are in the message.

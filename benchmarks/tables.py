@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks.arm import tables as arm
+from benchmarks.budget import tables as budget
 from benchmarks.everything import tables as everything
 from benchmarks.limit import tables as limit
 from benchmarks.markdown import markdown
@@ -162,6 +163,38 @@ def _pipeline(figures: Row) -> Iterator[tuple[str, str]]:
     yield "import", _imports(figures)
 
 
+def _overlap(figures: Row) -> Iterator[tuple[str, str]]:
+    head = ["threads", "encoder alone, ms", "allows, fps", "whole pipeline, fps", "ratio"]
+    head += ["ratio to the slowest thread in the run"]
+    rows = [
+        [
+            row["threads"],
+            f"{row['alone_ms']:.1f}",
+            f"{row['alone_fps']:.1f}",
+            f"{row['fps']:.1f}",
+            f"{row['ratio_alone']:.2f}",
+            f"{row['ratio_in_run']:.2f} ({row['slowest_in_run']})",
+        ]
+        for row in figures["through"]
+    ]
+    yield "overlap", markdown(head, rows)
+    head = ["live source, fps", "mode", "results per s", "capture to result p50 / p95, ms"]
+    head += ["its stages p50, ms", "ratio of p50", "p95 of ratios"]
+    rows = [
+        [
+            f"{row['source_fps']:g}",
+            row["mode"],
+            f"{row['fps']:.1f}",
+            f"{row['age_ms']['p50']:.1f} / {row['age_ms']['p95']:.1f}",
+            f"{row['stages_ms']['p50']:.1f}",
+            f"{row['ratio_p50']:.2f}",
+            f"{row['ratio_p95']:.2f}",
+        ]
+        for row in figures["live"]
+    ]
+    yield "overlap-live", markdown(head, rows)
+
+
 def _stages(runs: Sequence[Row]) -> str:
     rows = [
         [f"{row['clip']}: {name}", times["n"], *(f"{times[f'{p}_ms']:.2f}" for p in _PERCENTILES)]
@@ -251,10 +284,14 @@ MAKERS: dict[str, Callable[[Row], Iterator[tuple[str, str]]]] = {
     "accuracy-clips": _accuracy_clips,
     "accuracy-torch": _accuracy_torch,
     "backends": _backends,
+    "budget-everything": budget.make,
+    "budget-prompt": budget.make,
+    "budget-track": budget.make,
     "everything": everything.make,
     "http-attack": _http_attack,
     "soak": soak,
     "speed": _speed,
+    "overlap": _overlap,
     "pipeline": _pipeline,
     "limit": limit.make,
     "tracking": _tracking,

@@ -114,6 +114,10 @@ class DecoderFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         second_look: answers to an ambiguous prompt whose first score is at most this much below the
             best are all made, and the mask head's own scores choose among them; None where the mask
             head gives no scores.
+        mask_side: masks are brought to a square of this side before they are cut out of it and
+            brought to the picture's size, as SAM's own code does; 0: at once.
+        background_points: whether points with label 0 mean something to it.
+        earlier_masks: whether `mask_input` does.
         cut_multiple: the decoder takes embeddings cut to the part of the square that the picture
             covers, rounded up to multiples of this many encoder pixels; 0: the whole square.
     """
@@ -133,6 +137,9 @@ class DecoderFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     mask_threshold: float = 0.0
     mask_input_broadcasts: bool = False
     second_look: Share | None = None
+    mask_side: Annotated[int, msgspec.Meta(ge=0)] = 0
+    background_points: bool = True
+    earlier_masks: bool = True
     cut_multiple: Annotated[int, msgspec.Meta(ge=0)] = 0
 
     def __post_init__(self) -> None:

@@ -10,7 +10,14 @@ import numpy as np
 from edgesam_rt.errors import PromptError, ShapeError
 from edgesam_rt.imaging.geometry import Fit
 from edgesam_rt.manifest import DecoderFacts
-from edgesam_rt.records import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, FOREGROUND, PADDING, Prompt
+from edgesam_rt.records import (
+    BACKGROUND,
+    BOX_BOTTOM_RIGHT,
+    BOX_TOP_LEFT,
+    FOREGROUND,
+    PADDING,
+    Prompt,
+)
 from edgesam_rt.types import F32, I64, Bool
 
 
@@ -65,7 +72,7 @@ def from_prompts(prompts: Sequence[Prompt], fit: Fit, facts: DecoderFacts) -> Pr
             takes.
         ShapeError: a mask input is of another size than this encoder's low-resolution masks.
     """
-    placed = [_placed(p, i, fit.image_hw) for i, p in enumerate(prompts)]
+    placed = [_placed(p, i, fit.image_hw, facts) for i, p in enumerate(prompts)]
     longest = max((len(p.point_labels) + _padded(p, facts) for p in placed), default=1)
     most = max((len(p.point_labels) for p in placed), default=0)
     if most > facts.points_per_prompt:
@@ -94,11 +101,25 @@ def _padded(prompt: Prompt, facts: DecoderFacts) -> int:
     return int(facts.padding_point and len(prompt.point_labels) > 0 and not prompt.has_box)
 
 
-def _placed(prompt: Prompt, index: int, image_hw: tuple[int, int]) -> Prompt:
+def _placed(prompt: Prompt, index: int, image_hw: tuple[int, int], facts: DecoderFacts) -> Prompt:
     try:
+        _check_known(prompt, facts)
         return prompt.on_image(image_hw)
     except PromptError as error:
         raise PromptError(f"object {index + 1}: {error}") from error
+
+
+def _check_known(prompt: Prompt, facts: DecoderFacts) -> None:
+    """Refuse what would be taken, and mean nothing."""
+    if not facts.background_points and np.any(prompt.point_labels == BACKGROUND):
+        raise PromptError(
+            "a background point (label 0), which this model never learned. Give a box, or more "
+            "foreground points."
+        )
+    if not facts.earlier_masks and prompt.mask_input is not None:
+        raise PromptError(
+            "an earlier mask, which this model does not look at. Give a box or points alone."
+        )
 
 
 def from_points(points: F32, fit: Fit, facts: DecoderFacts) -> PromptBatch:

@@ -83,7 +83,8 @@ def read_secret(file: str, key: str) -> str:
 
 def _place_of(file: str) -> Path:
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    if folder and "/" not in file and (Path(folder) / file).exists():
+    # An ExecReload= of systemd 252 has the variable, and may not look into the folder.
+    if folder and "/" not in file and os.access(Path(folder) / file, os.R_OK):
         return Path(folder) / file
     return user_path(file)
 

@@ -49,6 +49,7 @@ class Encoder:
         self.side = side
         self._label = bundle.label
         self._preprocess = bundle.manifest.preprocess
+        self._mask_side = bundle.manifest.decoder.mask_side
         self._engine = open_engine(
             bundle, "encoder", options.backend, side, options.backend_options
         )
@@ -68,6 +69,7 @@ class Encoder:
         check_image(pixels)
         started = CLOCK.now_ns()
         fit = fit_for((pixels.shape[0], pixels.shape[1]), self.side, self._preprocess)
+        fit = replace(fit, mask_side=self._mask_side)
         square = to_square(pixels, fit, self._preprocess)
         feed = to_tensor(square, fit, self._preprocess)
         fit_ms = elapsed_ms(started)

@@ -6,7 +6,7 @@
 #
 #   --wheel FILE    of edgesam_rt; default: the newest in ../dist (make wheel)
 #   --board NAME    whose engines to build; default auto
-#   --extras A,B    of the wheel, such as litert; default: tensorrt on a Jetson (pycuda, which is built there), else none
+#   --extras A,B    of the wheel, such as litert; default: service (HTTP, MQTT), on a Jetson also tensorrt (pycuda, built there)
 #   --wheels DIR    take all packages from this folder and none from an index: a board without network
 #   --python FILE   interpreter of the environment; default python3 (3.10 or newer)
 #   --no-engines    do not build engines now; ONNX Runtime serves until they are built
@@ -40,7 +40,10 @@ options() {
 }
 
 # default_extras: TensorRT's own packages come with JetPack, what calls the GPU with the extra.
-default_extras() { if [ -e "$ROOT/etc/nv_tegra_release" ]; then printf tensorrt; fi; }
+default_extras() {
+  printf service
+  if [ -e "$ROOT/etc/nv_tegra_release" ]; then printf ',tensorrt'; fi
+}
 
 # find_wheel: the one named, or the newest built here.
 find_wheel() {

@@ -59,7 +59,7 @@ def run_case(case: str, mode: str, budget_ms: float, args: argparse.Namespace) -
             phases = _rob(child.pid, load, args, began_ns)
         rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     found = judge.figures(judge.points_of(rows, began_ns), phases, budget_ms)
-    return {"case": case, "how": load.how, "mode": mode, "budget_ms": budget_ms, **found}
+    return {"case": case, "how": load.how, "budget_ms": budget_ms, **found}
 
 
 @contextlib.contextmanager
@@ -102,11 +102,9 @@ def _rob(pid: int, load: Load, args: argparse.Namespace, began_ns: int) -> list[
 
 
 def _run(args: argparse.Namespace) -> int:
-    recorder = report.Recorder("budget", "benchmarks.budget", args)
-    rows = [
-        run_case(case, mode, args.budget_ms, args) for mode in args.modes for case in args.cases
-    ]
-    recorder.finish({"rows": rows, "adapts_s": judge.ADAPTS_S})
+    recorder = report.Recorder(f"budget-{args.mode}", "benchmarks.budget", args)
+    rows = [run_case(case, args.mode, args.budget_ms, args) for case in args.cases]
+    recorder.finish({"mode": args.mode, "adapts_s": judge.ADAPTS_S, "rows": rows})
     return 0
 
 
@@ -118,11 +116,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("--source", default="synthetic:?live=true&fps=15&size=640x480")
-    p.add_argument("--modes", nargs="+", choices=tuple(MODES), default=["prompt"])
+    p.add_argument("--mode", choices=tuple(MODES), default="prompt")
     p.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     p.add_argument("--budget-ms", type=float, default=150.0)
-    p.add_argument("--load-s", type=float, default=20.0, help="how long a load lasts")
-    p.add_argument("--quiet-s", type=float, default=7.0, help="before, between and after loads")
+    p.add_argument("--load-s", type=float, default=15.0, help="how long a load lasts")
+    p.add_argument("--quiet-s", type=float, default=6.0, help="before, between and after loads")
     p.add_argument("--times", type=int, default=1, help="loads per run")
     p.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
     args = p.parse_args(argv)

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 ADAPTS_S = 3.0  # after which the budget counts
+STAYS_S = 2.0  # less at full quality is a try
 Row = Mapping[str, Any]
 
 
@@ -82,11 +83,13 @@ def within(points: Sequence[Point], budget_ms: float) -> float | None:
 
 
 def back_after(points: Sequence[Point], phase: Phase, until_s: float) -> float | None:
-    """Seconds from the end of a load to the first result at step 0 of those that stay there."""
+    """Seconds from the end of a load until results are at step 0 for a while; None if never."""
     after = [p for p in points if phase.end_s <= p.at_s < until_s]
-    lower = [i for i, p in enumerate(after) if p.step > 0]
-    first = lower[-1] + 1 if lower else 0
-    return round(after[first].at_s - phase.end_s, 2) if first < len(after) else None
+    stays = [*changes(after), (after[-1].at_s, 0)] if after else []
+    for (at_s, step), (ends_s, _) in pairwise(stays):
+        if step == 0 and (ends_s - at_s >= STAYS_S or ends_s == after[-1].at_s):
+            return round(at_s - phase.end_s, 2)
+    return None
 
 
 def changes(points: Sequence[Point]) -> list[tuple[float, int]]:

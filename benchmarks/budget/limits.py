@@ -137,7 +137,9 @@ class Rivals:
     def begin(self, pid: int) -> None:
         """Start them."""
         del pid
-        self._busy = [multiprocessing.Process(target=_burn, daemon=True) for _ in range(self._count)]
+        self._busy = [
+            multiprocessing.Process(target=_burn, daemon=True) for _ in range(self._count)
+        ]
         for process in self._busy:
             process.start()
 

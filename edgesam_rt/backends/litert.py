@@ -13,8 +13,10 @@ from edgesam_rt.backends import litert_buckets as buckets
 from edgesam_rt.backends.base import Backend, BackendOptions, Feeds, Outputs
 from edgesam_rt.backends.litert_library import interpreter_class
 from edgesam_rt.backends.litert_numbers import Convert, FileTensor, from_file, to_file
+from edgesam_rt.bundle import Bundle, DetectorBundle
 from edgesam_rt.errors import BackendError, EngineLoadError
-from edgesam_rt.manifest import TensorSpec
+from edgesam_rt.manifest import EngineFile, Manifest, TensorSpec
+from edgesam_rt.records import PADDING
 from edgesam_rt.types import AnyArray
 
 
@@ -50,6 +52,7 @@ class LiteRt(Backend):
         options: BackendOptions,
     ) -> None:
         super().__init__(inputs, outputs)
+        self._filler_label = PADDING
         interpreter = _opened(path, options.threads)
         runners = {
             key: interpreter.get_signature_runner(key) for key in interpreter.get_signature_list()
@@ -62,6 +65,16 @@ class LiteRt(Backend):
                 f"{', '.join(map(_told, runners.values())) or 'none at all'}. "
                 "Build the bundle again."
             )
+
+    @classmethod
+    def of_bundle(
+        cls, bundle: Bundle | DetectorBundle, entry: EngineFile, options: BackendOptions
+    ) -> Backend:
+        """As every backend; a segmenter's manifest says which points count for nothing."""
+        made = cls(bundle.path(entry), entry.inputs, entry.outputs, options)
+        if isinstance(bundle.manifest, Manifest):
+            made._filler_label = bundle.manifest.decoder.filler_label
+        return made
 
     def _call(self, runner: Any, key: str, path: Path) -> _Call | None:
         """A signature to call; None for one of other shapes: a file may serve several sides."""
@@ -91,10 +104,9 @@ class LiteRt(Backend):
             raise BackendError(f"litert: no signature takes {asked}; there are {has}.")
         call = self._calls[by_bucket.index(bucket)]
         prompts = asked.get(buckets.PROMPTS, 1)
+        parts = buckets.parts(specs, feeds, bucket, prompts, self._filler_label)
         try:
-            made = [
-                (count, call(part)) for count, part in buckets.parts(specs, feeds, bucket, prompts)
-            ]
+            made = [(count, call(part)) for count, part in parts]
         except (RuntimeError, ValueError) as error:
             raise BackendError(f"litert: the engine failed: {error}") from error
         return {name: self._joined(name, made) for name in self.outputs}

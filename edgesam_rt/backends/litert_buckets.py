@@ -2,7 +2,8 @@
 
 A decoder part has a signature for every encoder side and for some numbers of prompts. A call takes
 the signatures of its side, is padded to what fits best, or split, and its answers are cut back.
-Padding is exact: a point with label -1 counts for nothing, and prompts do not see each other.
+Padding is exact: a point with the filler's label counts for nothing, and prompts do not see each
+other.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from edgesam_rt.records import PADDING
 from edgesam_rt.types import AnyArray
 
 PROMPTS, POINTS, EARLIER = "prompts", "points", "earlier_masks"  # free axes that may be padded
-_FILL = {"point_labels": PADDING}
 _CALL_COST = 2  # a call costs as much as this many more prompts in it; docs/litert.md
 
 Lengths = Mapping[str, int]
@@ -71,30 +71,47 @@ def _fits(has: Lengths, asked: Lengths) -> bool:
 
 
 def parts(
-    specs: Sequence[TensorSpec], feeds: Mapping[str, AnyArray], bucket: Bucket, prompts: int
+    specs: Sequence[TensorSpec],
+    feeds: Mapping[str, AnyArray],
+    bucket: Bucket,
+    prompts: int,
+    filler_label: int = PADDING,
 ) -> Iterator[tuple[int, dict[str, AnyArray]]]:
-    """The calls to make: how many prompts of each count, and its feeds in the bucket's shapes."""
+    """The calls to make: how many prompts of each count, and its feeds in the bucket's shapes.
+
+    Args:
+        specs: of the inputs.
+        feeds: for any number of prompts.
+        bucket: to call.
+        prompts: how many there are.
+        filler_label: of points that are put in; see `DecoderFacts`.
+    """
     for start in range(0, prompts, bucket.prompts):
         count = min(bucket.prompts, prompts - start)
         rows = slice(start, start + count)
-        yield count, {s.name: _part(s, feeds[s.name], rows, bucket.lengths) for s in specs}
+        yield count, {
+            s.name: _part(s, feeds[s.name], rows, bucket.lengths, filler_label) for s in specs
+        }
 
 
-def _part(spec: TensorSpec, values: AnyArray, rows: slice, lengths: Lengths) -> AnyArray:
+def _part(
+    spec: TensorSpec, values: AnyArray, rows: slice, lengths: Lengths, filler_label: int
+) -> AnyArray:
     if spec.shape[1:2] == (POINTS,):
-        values = _with_points(spec, values, lengths[POINTS])
+        number = filler_label if spec.name == "point_labels" else 0
+        values = _with_points(values, lengths[POINTS], number)
     if spec.shape[:1] == (PROMPTS,) or (spec.shape[:1] == (EARLIER,) and len(values) > 1):
         return _filled(values[rows], lengths[PROMPTS])
     return _filled(values, lengths[EARLIER]) if spec.shape[:1] == (EARLIER,) else values
 
 
-def _with_points(spec: TensorSpec, values: AnyArray, points: int) -> AnyArray:
-    """Axis 1 made as long, with points that count for nothing."""
+def _with_points(values: AnyArray, points: int, number: int) -> AnyArray:
+    """Axis 1 made as long, with a number."""
     given = values.shape[1]
     if given == points:
         return values
     shape = (len(values), points, *values.shape[2:])
-    padded = np.full(shape, _FILL.get(spec.name, 0), values.dtype)
+    padded = np.full(shape, number, values.dtype)
     padded[:, :given] = values
     return padded
 

@@ -19,11 +19,16 @@ if TYPE_CHECKING:
     from edgesam_rt.service.running import Running
 
 NEEDS = ("prometheus_client", "starlette", "uvicorn")
+_NOT_HERE = "a-token-that-nobody-knows"  # stands for one that cannot be read while checking
 log = logging.getLogger(__name__)
 
 
-def entry_of(config: RunConfig) -> Entry | None:
+def entry_of(config: RunConfig, *, is_check: bool) -> Entry | None:
     """Where and to whom a configuration wants to serve; None is nowhere. Opens nothing.
+
+    Args:
+        config: to be served.
+        is_check: whether nothing will run; a credential that systemd brings may be missing then.
 
     Raises:
         ConfigError: the address or the token is not right.
@@ -40,8 +45,19 @@ def entry_of(config: RunConfig) -> Entry | None:
         )
     from edgesam_rt.server.entry import make_entry
 
-    file = config.http_token_file
-    return make_entry(config.http, None if file is None else read_secret(file, "http_token_file"))
+    return make_entry(config.http, _token_of(config.http_token_file, is_check=is_check))
+
+
+def _token_of(file: str | None, *, is_check: bool) -> str | None:
+    if file is None:
+        return None
+    try:
+        return read_secret(file, "http_token_file")
+    except ConfigError:
+        if not is_check or "/" in file:
+            raise
+    log.warning("http_token_file: no %s here; LoadCredential=%s:… has to bring it", file, file)
+    return _NOT_HERE
 
 
 @contextmanager

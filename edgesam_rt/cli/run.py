@@ -94,7 +94,7 @@ def _run(args: argparse.Namespace) -> int:
     service = None if args.check else service_of_environment()
     plan_again = partial(_planned, args, is_service=service is not None)
     config, plan = plan_again()
-    entry = entry_of(config)
+    entry = entry_of(config, is_check=args.check)
     if args.check:
         sys.stdout.write(json.dumps(_checked(config, plan), indent=2) + "\n")
         return 0

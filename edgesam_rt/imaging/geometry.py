@@ -22,11 +22,14 @@ class Fit:
         image_hw: height and width of the image, px, each at least 1.
         side: side of the encoder's input, px.
         scaled_hw: height and width of the image inside that square, px, each at least 1.
+        mask_side: masks are brought to a square of this side first, px; 0 for the image's own size
+            at once, which is faster and the same but for a few pixels at outlines.
     """
 
     image_hw: tuple[int, int]
     side: int
     scaled_hw: tuple[int, int]
+    mask_side: int = 0
 
     @classmethod
     def longest_side(

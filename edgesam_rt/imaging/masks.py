@@ -30,6 +30,8 @@ def to_image(logits: F32, fit: Fit, threshold: float) -> Bool:
     Returns:
         (H, W) bool.
     """
+    if fit.mask_side:
+        logits, fit = _in_square(logits, fit.mask_side), fit.in_frame(fit.mask_side)
     h, w = fit.image_hw
     cells_h, cells_w = cells_covered(logits.shape, fit)
     inside = logits[: math.ceil(cells_h), : math.ceil(cells_w)]
@@ -45,6 +47,13 @@ def cells_covered(cells_hw: tuple[int, ...], fit: Fit) -> tuple[float, float]:
     h, w = fit.scaled_hw
     per_px = max(cells_hw[-2:]) / fit.side
     return h * per_px, w * per_px
+
+
+def _in_square(logits: F32, side: int) -> F32:
+    """Logits of a whole encoder square at another side."""
+    import cv2
+
+    return np.asarray(cv2.resize(logits, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _resize(values: F32, grow_h: float, grow_w: float) -> F32:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from edgesam_rt.boards import LadderStep
 
+_ROUNDING_S = 1e-6  # of sums of times
+
 
 @dataclass(frozen=True)
 class LadderRules:
@@ -14,6 +16,8 @@ class LadderRules:
 
     Attributes:
         up_margin: share of the budget under which results one step up must be expected to stay.
+        setback: how many times its own share of that time a result takes back that would not; so
+            one slow frame does not start the time anew, and one in six does not let it pass.
         hold_s: for how long, before the first rise after a fall.
         climb_s: for how long before the next rise, while rises go well.
         regret_s: a rise that is taken back within this time doubles the hold; a fall later than
@@ -23,10 +27,11 @@ class LadderRules:
     """
 
     up_margin: float = 0.8
+    setback: float = 5.0
     hold_s: float = 2.0
     climb_s: float = 0.5
     regret_s: float = 2.0
-    back_s: float = 4.5
+    back_s: float = 4.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,8 @@ class Ladder:
         self._fits = fits
         self._steps: tuple[int, ...] = tuple(range(len(self._ladder)))
         self._hold_s = self._wait_s = self._rules.hold_s
-        self._calm_since_s: float | None = None
+        self._calm_s = 0.0  # how long results let hope for a better step
+        self._last_s: float | None = None  # when the last result told of it
         self._rose_at_s: float | None = None
         self._is_first = False  # whether no result of this step was seen yet
         self._is_held = False  # by heat
@@ -110,7 +116,6 @@ class Ladder:
 
     def fall(self, reason: str, now_s: float) -> None:
         """Go one step down."""
-        self._calm_since_s = None
         below = [s for s in self._steps if s > self.step]
         if self._budget_ms <= 0 or not below:
             return
@@ -128,15 +133,19 @@ class Ladder:
     def hold(self, *, is_held: bool) -> None:
         """Whether quality may not rise, for a reason other than time."""
         self._is_held = is_held
+        if is_held:
+            self._calm_s = 0.0
 
     def _consider_rise(self, seen: Seen, now_s: float) -> None:
         within = self._steps[: self._steps.index(self.step)][-_size(self._rises) :]
         promising = [step for step in within if self._promises(step, seen)]
-        if not promising or self._is_held:
-            self._calm_since_s = None
-        elif self._calm_since_s is None:
-            self._calm_since_s = now_s
-        elif now_s - self._calm_since_s >= self._wait_s:
+        passed_s = 0.0 if self._last_s is None else min(now_s - self._last_s, self._rules.climb_s)
+        self._last_s = now_s
+        if not promising:
+            self._calm_s = max(0.0, self._calm_s - self._rules.setback * passed_s)
+            return
+        self._calm_s += passed_s
+        if self._calm_s >= self._wait_s - _ROUNDING_S and not self._is_held:
             target = next((step for step in promising if self._fits(step, now_s)), None)
             if target is not None:
                 self._rise(target, now_s)
@@ -159,12 +168,13 @@ class Ladder:
         self._move(target)
         self._rises += 1
         self.reason = self.reason if self.step else ""
-        self._rose_at_s, self._calm_since_s = now_s, None
+        self._rose_at_s = now_s
         self._wait_s = self._rules.climb_s
 
     def _move(self, step: int) -> None:
         self.step = step
         self._is_first = True
+        self._calm_s, self._last_s = 0.0, None
 
 
 def _size(rises: int) -> int:

@@ -14,9 +14,9 @@ class SceneRules:
     """When two pictures are of the same scene. Levels are of 0 to 255.
 
     Attributes:
-        blocks: along the longer side. An object as large as a block changes its mean by its
-            contrast; one of a third of its side by a ninth of that.
-        samples: pixels that are looked at per block side, at most.
+        blocks: along the longer side, at most. An object as large as a block changes its mean by
+            its contrast; one of a third of its side by a ninth of that.
+        samples: pixels that are looked at per block side.
         least: change of a block mean, in levels, that is never a change of the scene.
         most: one that always is: noise is never believed to be more.
         factor: between them, how many times the usual noise of a block mean.
@@ -26,7 +26,7 @@ class SceneRules:
     blocks: int = 40
     samples: int = 8
     least: float = 1.5
-    most: float = 6.0
+    most: float = 8.0
     factor: float = 6.0
     learning: float = 0.2
 
@@ -80,9 +80,8 @@ def block_means(pixels: U8, rules: SceneRules) -> F32:
     import cv2
 
     high, wide = pixels.shape[:2]
-    scale = rules.blocks / max(high, wide)
+    scale = min(rules.blocks / max(high, wide), 1 / rules.samples)
     w, h = max(1, round(wide * scale)), max(1, round(high * scale))
     fine = (min(wide, w * rules.samples), min(high, h * rules.samples))
-    sampled = cv2.resize(pixels, fine, interpolation=cv2.INTER_NEAREST)
-    means = cv2.resize(sampled, (w, h), interpolation=cv2.INTER_AREA)
-    return np.asarray(means, np.float32)
+    sampled = cv2.resize(pixels, fine, interpolation=cv2.INTER_NEAREST).astype(np.float32)
+    return np.asarray(cv2.resize(sampled, (w, h), interpolation=cv2.INTER_AREA), np.float32)

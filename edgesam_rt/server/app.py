@@ -13,9 +13,10 @@ from starlette.types import Receive, Scope, Send
 
 from edgesam_rt.server.guard import RATE, Guard
 from edgesam_rt.server.openapi import describe
+from edgesam_rt.server.operation import JSON, Handler, Operation
 from edgesam_rt.server.problems import Problem
 from edgesam_rt.server.rate import Rate
-from edgesam_rt.server.routes import JSON, Handler, Operation, operations
+from edgesam_rt.server.routes import operations
 from edgesam_rt.server.site import Site
 
 DESCRIPTION = "/api/v1/openapi.json"
@@ -65,7 +66,7 @@ def make_app(
     routes = [Route(path, Endpoint(site, methods)) for path, methods in handlers.items()]
     router = Router([*routes, *pages], redirect_slashes=False, default=_nothing_here)
     free = frozenset(each.path for each in table if each.is_public)
-    return Guard(router, site.access, free | public, rate)
+    return Guard(router, site.access, free | public, site.refused, rate)
 
 
 def _by_path(table: Sequence[Operation]) -> dict[str, dict[str, Handler]]:

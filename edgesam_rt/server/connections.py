@@ -12,6 +12,7 @@ import logging
 import socket
 from typing import Any
 
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edgesam_rt.clock import CLOCK
@@ -19,6 +20,8 @@ from edgesam_rt.clock import CLOCK
 MOST = 64
 ACCEPTED_PER_S = 100  # more wait in the kernel
 LOOK_EVERY_S = 0.5
+FREE_READS = 8  # of a request; then it is read from four times a second, however it dribbles in
+READ_EVERY_S = 0.25
 PHASES_S = {"head": 5.0, "body": 10.0, "answer unread": 10.0}  # "head": idle ones too
 log = logging.getLogger(__name__)
 
@@ -26,8 +29,9 @@ log = logging.getLogger(__name__)
 class GuardedProtocol(H11Protocol):
     """One connection; knows what it is waited for, and since when."""
 
-    _phase: tuple[str, int] = ("", -1)
+    _phase: tuple[str, object] = ("", None)  # what is waited for, and of which request
     since_ns = 0
+    _reads = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
@@ -36,17 +40,27 @@ class GuardedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came; whatever that does to the parser ends this connection alone."""
+        before = self.cycle
         try:
             super().data_received(data)
         except Exception as error:  # noqa: BLE001 - junk finds the strangest ways
             log.debug("http: connection dropped: %r", error)
             self.abort()
+        self._reads = self._reads + 1 if self.cycle is before else 0
+        if self._reads > FREE_READS and not self.transport.is_closing():
+            self.flow.pause_reading()
+            self.loop.call_later(READ_EVERY_S, self._read_on)
+
+    def _read_on(self) -> None:
+        """Read again, unless whoever answers has enough to read."""
+        if self.cycle is None or len(self.cycle.body) <= HIGH_WATER_LIMIT:
+            self.flow.resume_reading()
 
     def look(self) -> None:
         """Note the time if it is waited for something else than at the last look."""
-        phase = self._waits_for(), id(self.cycle)
-        if phase != self._phase:
-            self._phase, self.since_ns = phase, CLOCK.now_ns()
+        kind, cycle = self._waits_for(), self.cycle
+        if kind != self._phase[0] or cycle is not self._phase[1]:
+            self._phase, self.since_ns = (kind, cycle), CLOCK.now_ns()
 
     @property
     def is_waited_for(self) -> bool:
@@ -80,6 +94,8 @@ def make_room(connections: set[Any]) -> bool:
     """
     if len(connections) < MOST:
         return True
+    for each in connections:
+        each.look()
     waited_for = [each for each in connections if each.is_waited_for]
     if not waited_for:
         return False

@@ -12,6 +12,7 @@ from edgesam_rt.server.access import Access, check_form
 from edgesam_rt.server.address import Address, listen, parse_address
 from edgesam_rt.server.app import make_app
 from edgesam_rt.server.guard import RATE
+from edgesam_rt.server.live import PUBLIC, pages
 from edgesam_rt.server.rate import Rate
 from edgesam_rt.server.site import Site
 from edgesam_rt.server.thread import ServingThread
@@ -63,5 +64,6 @@ def open_server(
     listening = listen(entry.address)
     host, port = listening.getsockname()[:2]
     site = Site(running.pipeline, running.hub, running.control, entry.access, build)
-    with closing(site), ServingThread(make_app(site, rate=rate), listening):
+    app = make_app(site, pages(site), PUBLIC, rate=rate)
+    with closing(site), ServingThread(app, listening):
         yield Address(host, port)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -40,9 +42,13 @@ class RunCollector(Collector):
         yield from self._times()
         yield from self._counters()
         yield from self._camera()
+        yield from self._heat()
         lost = dict(self._site.pipeline.metrics.sink_dropped)
         yield _labelled("sink_lost", "Results that an output lost.", "sink", lost)
+        refused = {str(int(code)): n for code, n in self._site.refused.copy().items()}
+        yield _labelled("http_refused", "Requests that were not let in.", "status", refused)
         yield _gauge("objects", "Objects that are asked for.", len(self._site.control.objects))
+        yield _gauge("threads", "Of the process, the engines' own among them.", _threads())
         build = InfoMetricFamily(f"{_PREFIX}_build", "What runs.")
         build.add_metric([], dict(self._site.build))
         yield build
@@ -60,20 +66,35 @@ class RunCollector(Collector):
         yield age
 
     def _counters(self) -> Iterator[Metric]:
-        metrics, tally = self._site.pipeline.metrics, self._site.hub.tally
+        metrics = self._site.pipeline.metrics
         yield _counter("frames", "Frames that the source gave.", metrics.frames)
         yield _counter("results", "Results that were made.", metrics.results)
         yield _counter("results_late", "Results older than the budget.", metrics.late)
         yield _labelled("frames_dropped", "Frames that were lost.", "reason", metrics.dropped)
-        degraded = {str(step): n for step, n in tally.by_step.copy().items() if step}
+        yield _degraded(metrics.degraded.copy())
         yield _labelled(
-            "results_degraded", "Results at a ladder step above 0.", "ladder_step", degraded
+            "results_reused", "Made of an earlier embedding.", "how", metrics.reused.copy()
         )
         newest = self._site.hub.newest()
         step = 0 if newest is None else newest.ladder_step
         yield _gauge("ladder_step", "Of the newest result; 0 is full quality.", step)
         budget_s = self._site.pipeline.budget_ms / 1e3
         yield _gauge("budget_seconds", "Capture to result; 0: none.", budget_s)
+
+    def _heat(self) -> Iterator[Metric]:
+        """What the board's sensors say; nothing where there are none."""
+        readings = self._site.pipeline.readings
+        celsius = GaugeMetricFamily(
+            f"{_PREFIX}_temperature_celsius", "Of the board.", labels=["sensor"]
+        )
+        for sensor, value in readings.temperatures_c.items():
+            celsius.add_metric([sensor], value)
+        held = GaugeMetricFamily(
+            f"{_PREFIX}_held_back", "1 for what slows the board down now.", labels=["reason"]
+        )
+        for reason in readings.reasons:
+            held.add_metric([reason], 1)
+        yield from (celsius, held)
 
     def _camera(self) -> Iterator[Metric]:
         camera = self._site.pipeline.metrics.camera
@@ -100,6 +121,11 @@ class Exposition:
         return generate_latest(self._registry)
 
 
+def _threads() -> int:
+    tasks = Path("/proc/self/task")
+    return sum(1 for _ in tasks.iterdir()) if tasks.is_dir() else threading.active_count()
+
+
 def _add(family: HistogramMetricFamily, labels: list[str], histogram: Histogram) -> None:
     counts, sum_ms = histogram.read()
     total, buckets = 0, []
@@ -107,6 +133,17 @@ def _add(family: HistogramMetricFamily, labels: list[str], histogram: Histogram)
         total += count
         buckets.append((bound, total))
     family.add_metric(labels, buckets, sum_ms / 1e3)
+
+
+def _degraded(counts: Mapping[tuple[str, str], int]) -> Metric:
+    family = CounterMetricFamily(
+        f"{_PREFIX}_results_degraded",
+        "Results below full quality.",
+        labels=["ladder_name", "reason"],
+    )
+    for labels, count in counts.items():
+        family.add_metric(labels, count)
+    return family
 
 
 def _counter(name: str, about: str, value: float) -> Metric:

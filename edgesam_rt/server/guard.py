@@ -17,6 +17,7 @@ from edgesam_rt.server.problems import Problem, problem_of
 from edgesam_rt.server.rate import Buckets, Rate
 
 RATE = Rate(per_s=50, burst=100)
+WRITE_COST = 5  # a change, or anything with a body, counts for so many requests
 PENALTY_S = 1.0  # who asks too often, or shows a wrong token, waits so long for the answer
 SAY_EVERY_S = 60.0
 HEAD_BYTES = 16 * 1024  # of all headers
@@ -28,6 +29,7 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
 }
+NOT_LET_IN = (401, 403, 421, 429, 431)
 BUG = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "a bug of ours; the log has more.")
 log = logging.getLogger(__name__)
 
@@ -39,19 +41,22 @@ class Guard:
         app: what answers.
         access: the rules.
         public: paths that need no token.
+        refused: counts what is not let in, by status.
         rate: of every client.
-
-    Attributes:
-        refused: how many requests were, by status.
     """
 
     def __init__(
-        self, app: ASGIApp, access: Access, public: frozenset[str], rate: Rate = RATE
+        self,
+        app: ASGIApp,
+        access: Access,
+        public: frozenset[str],
+        refused: Counter[int],
+        rate: Rate = RATE,
     ) -> None:
         self._app, self._access, self._public = app, access, public
         self._rate, self._buckets = rate, Buckets(rate)
+        self._refused = refused
         self._said_at_ns: int | None = None
-        self.refused: Counter[int] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -69,8 +74,10 @@ class Guard:
             await send(message)
 
         try:
-            problem = await self._why_not(scope)
-            await (problem.response() if problem else self._app)(scope, receive, careful)
+            problem = self._refusal(scope)
+            if problem is not None:
+                raise problem
+            await self._app(scope, receive, careful)
         except ClientDisconnect:
             return
         except Exception as error:
@@ -79,20 +86,20 @@ class Guard:
                 self._tell_of_bug(scope)
             if started:
                 raise
+            await self._let_wait(problem)
             await (problem or BUG).response()(scope, receive, careful)
 
-    async def _why_not(self, scope: Scope) -> Problem | None:
-        problem = self._refusal(scope)
-        if problem is not None:
-            self.refused[problem.status] += 1
-            if problem.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.UNAUTHORIZED):
-                await asyncio.sleep(PENALTY_S)
-        return problem
+    async def _let_wait(self, problem: Problem | None) -> None:
+        """Slow down who asks too often, and who guesses at tokens."""
+        if problem is not None and problem.status in NOT_LET_IN:
+            self._refused[problem.status] += 1
+        if problem is not None and problem.status in (401, 429):
+            await asyncio.sleep(PENALTY_S)
 
     def _refusal(self, scope: Scope) -> Problem | None:
         """Why a request is not answered, or None."""
         client = scope.get("client") or ("", 0)
-        if not self._buckets.take(client[0]):
+        if not self._buckets.take(client[0], 1 if scope["method"] == "GET" else WRITE_COST):
             return Problem(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"more than {self._rate.per_s:g} requests per second.",

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
+from edgesam_rt.server.operation import JSON, Operation
 from edgesam_rt.server.problems import MEDIA, ProblemDetails
-from edgesam_rt.server.routes import JSON, Operation
 
 REF = "#/components/schemas/{name}"
 COMMON = (401, 403, 421, 422, 429, 431, 500, 503)  # what the guard may answer to anything

@@ -30,13 +30,13 @@ class Buckets:
         self._rate, self._clock = rate, clock
         self._left: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
-    def take(self, client: str) -> bool:
-        """Whether this client may ask once more now."""
+    def take(self, client: str, cost: float = 1) -> bool:
+        """Whether this client may ask once more now, for something of this cost."""
         now_ns = self._clock.now_ns()
         left, at_ns = self._left.pop(client, (self._rate.burst, now_ns))
         left = min(self._rate.burst, left + (now_ns - at_ns) / 1e9 * self._rate.per_s)
-        may = left >= 1
-        self._left[client] = (left - may, now_ns)
+        may = left >= cost
+        self._left[client] = (left - cost if may else left, now_ns)
         while len(self._left) > CLIENTS_REMEMBERED:
             self._left.popitem(last=False)
         return may

@@ -124,6 +124,10 @@ class ResultRow(Struct, frozen=True):
     timings: dict[str, float | None]
     age_ms: float | None
     ladder_step: int
+    ladder_name: str
+    ladder_reason: str
+    reuse: str
+    embedding_age_ms: float | None
     backend: str
     bundle: str
     encoder_side: int
@@ -192,6 +196,10 @@ class StatusAnswer(Struct, frozen=True):
     sinks_lost: dict[str, int]
     ladder_step: int | None
     budget_ms: float
+    degraded: Annotated[dict[str, int], Meta(description='By "step: reason".')]
+    reused: Annotated[dict[str, int], Meta(description="Made of an earlier embedding, by how.")]
+    temperatures_c: dict[str, float]
+    held_back_by: tuple[str, ...]
     stages: dict[str, Times]
     recent: tuple[PointAnswer, ...]
     steps: tuple[StepAnswer, ...]

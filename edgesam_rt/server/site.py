@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -26,6 +27,7 @@ class Site:
         access: who may ask.
         build: version, bundle, backend and board, for `/metrics` and `/api/v1/status`.
         clock: for tests.
+        refused: requests that were not let in, by status.
         feed: the hub for coroutines.
         renders: results as JSON and JPEG.
         rendering: the thread that makes those.
@@ -38,6 +40,7 @@ class Site:
     access: Access
     build: Mapping[str, str]
     clock: Clock = CLOCK
+    refused: Counter[int] = field(default_factory=Counter)
     feed: Feed = field(init=False)
     renders: Renders = field(default_factory=Renders)
     rendering: Workers = field(default_factory=lambda: Workers("http-render", threads=1, most=64))

@@ -14,7 +14,7 @@ def status(site: Site) -> StatusAnswer:
     """All of it."""
     metrics, tally, now_ns = site.pipeline.metrics, site.hub.tally, site.clock.now_ns()
     newest, recent = site.hub.newest(), tally.recent()
-    times = metrics.percentiles()
+    times, readings = metrics.percentiles(), site.pipeline.readings
     return StatusAnswer(
         build=dict(site.build),
         mode=site.control.mode,
@@ -29,6 +29,10 @@ def status(site: Site) -> StatusAnswer:
         sinks_lost=dict(metrics.sink_dropped),
         ladder_step=None if newest is None else newest.ladder_step,
         budget_ms=site.pipeline.budget_ms,
+        degraded={f"{name}: {why}": n for (name, why), n in metrics.degraded.copy().items()},
+        reused=dict(metrics.reused),
+        temperatures_c=dict(readings.temperatures_c),
+        held_back_by=readings.reasons,
         stages={name: Times(t.n, t.p50_ms, t.p95_ms, t.p99_ms) for name, t in times.items()},
         recent=tuple(
             PointAnswer(_ago_s(p.made_at_ns, now_ns), round(p.age_ms, 3), p.ladder_step)

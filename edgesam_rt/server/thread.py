@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from edgesam_rt.server.connections import GuardedProtocol, accept, end_overdue
 from edgesam_rt.server.guard import HEAD_BYTES
+from edgesam_rt.server.workers import step_back
 
 STOP_S = 1  # how long answers may take to be finished at the end
 JOIN_S = 10.0
@@ -91,6 +92,7 @@ class ServingThread:
         self._thread.join(JOIN_S)
 
     def _serve(self) -> None:
+        step_back()
         try:
             asyncio.run(self._server.serve(), debug=False)
         except Exception:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
@@ -11,6 +14,13 @@ from typing import TypeVar
 from edgesam_rt.server.problems import Problem
 
 T = TypeVar("T")
+NICE = 10
+
+
+def step_back() -> None:
+    """Let this thread run after the pipeline's where there are too few cores for all."""
+    with contextlib.suppress(OSError, AttributeError):  # a sandbox may forbid it; Linux has it
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
 class Workers:
@@ -23,7 +33,7 @@ class Workers:
     """
 
     def __init__(self, name: str, *, threads: int, most: int) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._pool = ThreadPoolExecutor(threads, name, initializer=step_back)
         self._most, self._jobs = most, 0
 
     async def run(self, job: Callable[[], T]) -> T:

@@ -55,8 +55,6 @@ class Heart:
         elif self._pause_ns is not None and now_ns - self._beat_at_ns >= self._pause_ns:
             self._beat_at_ns = now_ns
             self._notifier.send(WATCHDOG=1)
-        if self.step not in (None, result.ladder_step):
-            log.info("ladder: step %s -> %s", self.step, result.ladder_step)
         self.step = result.ladder_step
 
     def age_p95_ms(self) -> float | None:

@@ -6,7 +6,7 @@ One thread adds, in constant time; others read copies whenever they like.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter, deque
+from collections import deque
 from dataclasses import dataclass
 
 from edgesam_rt.records import Result
@@ -14,6 +14,7 @@ from edgesam_rt.records import Result
 # Upper bounds, ms: from a mask on a desktop to everything mode on a Raspberry Pi 4.
 BUCKETS_MS = (1, 2, 5, 10, 20, 35, 50, 75, 100, 150, 200, 350, 500, 1000, 2000, 5000)
 STAGES = ("capture", "fit", "encode", "decode", "mask", "age")
+_OF_ENCODER = ("fit", "encode")
 REMEMBERED = 600  # newest results, for charts
 STEPS_REMEMBERED = 100  # newest changes of the ladder's step
 
@@ -56,15 +57,12 @@ class Tally:
     """Adds results up.
 
     Attributes:
-        stages: a histogram per stage; "age" is capture to result.
-        by_step: results per ladder step.
-        results: how many there were.
+        stages: a histogram per stage; "age" is capture to result. Frames that were not encoded
+            count in neither "fit" nor "encode".
     """
 
     def __init__(self) -> None:
         self.stages = {name: Histogram() for name in STAGES}
-        self.by_step: Counter[int] = Counter()
-        self.results = 0
         self._recent: deque[Point] = deque(maxlen=REMEMBERED)
         self._steps: deque[tuple[int, int]] = deque(maxlen=STEPS_REMEMBERED)
 
@@ -73,12 +71,11 @@ class Tally:
         timings, step = result.timings, result.ladder_step
         taken = tuple(getattr(timings, f"{name}_ms") for name in STAGES)
         for name, ms in zip(STAGES, taken, strict=True):
-            self.stages[name].add(ms)
+            if result.reuse == "none" or name not in _OF_ENCODER:
+                self.stages[name].add(ms)
         if not self._steps or self._steps[-1][1] != step:
             self._steps.append((now_ns, step))
         self._recent.append(Point(now_ns, timings.age_ms, step, taken[:-1]))
-        self.by_step[step] += 1
-        self.results += 1
 
     def recent(self, since_ns: int = 0) -> list[Point]:
         """The newest results, oldest first, made after a time."""

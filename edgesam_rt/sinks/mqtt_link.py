@@ -63,7 +63,7 @@ class MqttLink:
         capacity: int,
     ) -> None:
         self._who, self._topic, self._status_topic, self._qos = who, topic, status_topic, qos
-        self._queue: Slot[bytes] = Slot(capacity, "drop_oldest", on_drop=self._lose)
+        self._queue: Slot[bytes] = Slot(capacity, "drop_oldest")
         self._changed = threading.Condition()
         self._lost = 0
         self._in_flight = 0  # handed over, not taken
@@ -93,10 +93,8 @@ class MqttLink:
 
     def put(self, payload: bytes) -> None:
         """Queue a payload; never waits. After `close` it does nothing."""
-        try:
-            self._queue.put(payload)
-        except Closed:
-            return
+        with contextlib.suppress(Closed):
+            self._lose(len(self._queue.put(payload)))
 
     def close(self) -> None:
         """Deliver what waits if the broker takes it in time, then leave; twice is quiet."""
@@ -162,8 +160,8 @@ class MqttLink:
         self._note("connected")
 
     def _on_connect_fail(self, client: Client, data: Any) -> None:
-        error = sys.exc_info()[1]  # paho calls this while it handles it
-        self._fail(f"cannot connect: {error or 'no reason given'}")
+        why = str(sys.exc_info()[1] or "no reason given")  # paho calls this while it handles it
+        self._fail(f"cannot connect: {why}")
 
     def _fail(self, why: str) -> None:
         with self._changed:
@@ -184,6 +182,7 @@ class MqttLink:
 
     def _on_publish(self, client: Client, data: Any, mid: int, reason: Any, more: Any) -> None:
         if mid == self._status_id:
+            self._status_id = -1  # numbers begin again some day
             return
         with self._changed:
             self._in_flight = max(0, self._in_flight - 1)

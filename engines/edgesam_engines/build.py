@@ -74,17 +74,7 @@ def run(job: Job, progress: Progress) -> bundles.Bundle:
     progress(f"load {job.checkpoint.name}")
     model = family.load(job.checkpoint)
     with pack.new_bundle(job.out, replace=job.replace) as folder:
-        quantization: dict[str, Any] = {}
-        engines = list(_encoders(job, family, model, folder, quantization, progress))
-        decoder = decoders(family, model, job.recipe.sides[0], folder, progress)
-        engines += decoder
-        if job.recipe.tensorrt:
-            engines += [tensorrt_graphs.same_file(entry) for entry in decoder]
-        if job.discovery is not None:
-            progress(f"discovery: export {job.discovery.name}")
-            engines.append(discovery.write(job.discovery, folder))
-        manifest = manifest_for(job.recipe, family, tuple(engines))
-        pack.write_manifest(folder, manifest)
+        manifest, quantization = write_engines(job, family, model, folder, progress)
         progress("self-test: record known answers")
         manifest = msgspec.structs.replace(
             manifest,
@@ -102,6 +92,28 @@ def run(job: Job, progress: Progress) -> bundles.Bundle:
         manifest = msgspec.structs.replace(manifest, verification=report)
         pack.write_manifest(folder, manifest)
     return bundles.load(job.out)
+
+
+def write_engines(
+    job: Job, family: Family, model: nn.Module, folder: Path, progress: Progress
+) -> tuple[Manifest, dict[str, Any]]:
+    """Fill a folder with all engines and a manifest; the self-test's answers are not known yet.
+
+    Returns:
+        The manifest, and what is known of each side's quantization.
+    """
+    quantization: dict[str, Any] = {}
+    engines = list(_encoders(job, family, model, folder, quantization, progress))
+    decoder = decoders(family, model, job.recipe.sides[0], folder, progress)
+    engines += decoder
+    if job.recipe.tensorrt:
+        engines += [tensorrt_graphs.same_file(entry) for entry in decoder]
+    if job.discovery is not None:
+        progress(f"discovery: export {job.discovery.name}")
+        engines.append(discovery.write(job.discovery, folder))
+    manifest = manifest_for(job.recipe, family, tuple(engines))
+    pack.write_manifest(folder, manifest)
+    return manifest, quantization
 
 
 def encoder_model(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgesam_engines import board_plans, ptq_commands
+from edgesam_engines import board_plans, ptq_commands, train_command
 from edgesam_engines.command_parts import Steps, factory, say
 from edgesam_rt import bundle as bundles
 from edgesam_rt.cli.exits import run_command
@@ -113,10 +113,12 @@ def _add_litert(args: argparse.Namespace) -> int:
     verify, recipes, families = (factory(n) for n in ("verify", "recipe", "families.table"))
     found = bundles.find(args.bundle)
     recipe, folder = _recipe_of(found, args)
-    family = families.open_family(found.manifest.family)
-    checkpoint = recipes.checkpoint_of(recipe, folder, args.checkpoint)
-    photos = verify.photos_for(args.photos, recipe)
-    made = add.run(found, family, family.load(checkpoint), photos, Steps())
+
+    def weights() -> tuple[Any, Any]:
+        family = families.open_family(found.manifest.family)
+        return family, family.load(recipes.checkpoint_of(recipe, folder, args.checkpoint))
+
+    made = add.run(found, weights, verify.photos_for(args.photos, recipe), Steps())
     _print_bundle(made, as_json=args.json)
     return 0
 
@@ -235,6 +237,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("bundle", help="name or folder")
     p.add_argument("--json", action="store_true", help="print the manifest")
     ptq_commands.add_verbs(verb)
+    train_command.add_verb(verb)
     return top
 
 

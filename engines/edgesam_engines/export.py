@@ -13,6 +13,7 @@ import onnxruntime as ort
 import torch
 
 from edgesam_engines.families.base import GraphSpec
+from edgesam_engines.graph_edits import share_paddings
 
 OPSET = 17
 log = logging.getLogger(__name__)
@@ -70,4 +71,5 @@ def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
         simplified = onnx.load(path)
+    share_paddings(simplified)
     return onnx.shape_inference.infer_shapes(simplified)

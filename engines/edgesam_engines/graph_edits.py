@@ -113,6 +113,23 @@ def square_by_multiplying(model: onnx.ModelProto) -> None:
             node.input[1] = node.input[0]
 
 
+def share_paddings(model: onnx.ModelProto) -> None:
+    """Keep one of all equal constants of zeros that are concatenated to maps, in place."""
+    graph = model.graph
+    joined = {name for n in graph.node if n.op_type == "Concat" for name in n.input}
+    other = {name for n in graph.node if n.op_type != "Concat" for name in n.input}
+    kept: dict[tuple[int, ...], str] = {}
+    same: dict[str, str] = {}
+    for tensor in list(graph.initializer):
+        if tensor.name not in joined - other or np.any(numpy_helper.to_array(tensor)):
+            continue
+        same[tensor.name] = kept.setdefault((tensor.data_type, *tensor.dims), tensor.name)
+        if same[tensor.name] != tensor.name:
+            graph.initializer.remove(tensor)
+    for node in graph.node:
+        node.input[:] = [same.get(name, name) for name in node.input]
+
+
 def _byte_reader(model: onnx.ModelProto, name: str) -> onnx.NodeProto | None:
     """The QuantizeLinear to uint8 that reads a tensor, if there is one."""
     zero_points = {i.name: i.data_type for i in model.graph.initializer}

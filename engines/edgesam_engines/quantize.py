@@ -18,6 +18,7 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
 from edgesam_engines.additions import in_odd_fractions
+from edgesam_engines.ptq.attention import attention_nodes
 from edgesam_engines.ptq.gelu import gelus, read_scaled
 from edgesam_engines.ptq.ranges import Ranges
 
@@ -43,7 +44,7 @@ def to_qdq(
         symmetric: int8 activations with zero point 0, their ranges made even around it.
     """
     excluded = [name for tensor in keep_float for name in _last_operations(model, tensor)]
-    excluded += [*float_nodes, *(name for gelu in gelus(model) for name in gelu.nodes)]
+    excluded += [*float_nodes, *attention_nodes(model), *(name for gelu in gelus(model) for name in gelu.nodes)]
     data = {
         name: TensorData(lowest=np.float32(low), highest=np.float32(high))
         for name, (low, high) in ranges.items()

@@ -19,10 +19,13 @@ def test_every_recipe_loads_under_its_own_name(name: str) -> None:
     assert folder == recipe.RECIPES
 
 
-@pytest.mark.parametrize("name", recipe.names())
-def test_every_recipe_has_its_checkpoint_in_the_repository(name: str) -> None:
+OWN = [name for name in recipe.names() if recipe.load(name)[0].checkpoint is not None]
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_every_recipe_of_our_own_has_its_checkpoint_in_the_repository(name: str) -> None:
     found, folder = recipe.load(name)
-    checkpoint = folder / found.checkpoint
+    checkpoint = recipe.checkpoint_of(found, folder, None)
     assert checkpoint.is_file()
     assert checkpoint.stat().st_size < 10e6
 
@@ -62,7 +65,7 @@ def test_every_boards_bundle_has_a_recipe() -> None:
 
 
 def test_an_unknown_recipe_lists_the_known_ones_and_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"Did you mean 'pocketsam-int8'\? Known: pocketsam-fp32"):
+    with pytest.raises(ConfigError, match=r"Did you mean 'pocketsam-int8'\? Known: .*pocketsam-fp32"):
         recipe.load("pocketsam-int9")
 
 
@@ -154,3 +157,30 @@ def test_recipes_can_be_read_without_torch_and_onnx() -> None:
         "from edgesam_engines import recipe\nprint(*recipe.names(), recipe.load('pocketsam-int8'))"
     )
     assert "pocketsam-int8" in run_fresh(code, blocked=("torch", "onnx", "onnxruntime"))
+
+
+# Families
+
+
+def test_a_familys_recipe_is_read_for_any_precision_that_can_be_built() -> None:
+    for precision in recipe.BUILT:
+        found, _ = recipe.of_family("mobilesam", precision)
+        assert (found.name, found.precision) == (f"mobilesam-{precision}", precision)
+
+
+def test_half_precision_is_refused_with_the_reason() -> None:
+    with pytest.raises(ConfigError, match="fp16: int8, fp32 can be built.*wrong embeddings"):
+        recipe.of_family("mobilesam", "fp16")
+
+
+def test_a_bundle_is_judged_by_the_recipe_of_its_name_or_else_of_its_family() -> None:
+    assert recipe.of_bundle("pocketsam-fp32", "pocketsam", "fp32")[0].name == "pocketsam-fp32"
+    assert recipe.of_bundle("my-own", "tinysam", "fp32")[0].name == "tinysam-fp32"
+    assert recipe.of_bundle("my-own", "pocketsam", "int8")[0].name == "pocketsam-int8"
+
+
+def test_weights_that_are_others_have_to_be_named() -> None:
+    found, folder = recipe.of_family("mobilesam")
+    with pytest.raises(ConfigError, match="do not come with this project.*mobile_sam.pt"):
+        recipe.checkpoint_of(found, folder, None)
+    assert recipe.checkpoint_of(found, folder, Path("mine.pt")) == Path("mine.pt")

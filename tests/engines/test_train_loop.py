@@ -35,7 +35,7 @@ from edgesam_engines.train.network import encode, load_weights, new_model
 from edgesam_engines.train.samples import Batches, Sample
 from edgesam_engines.train.schedule import rate_at
 from edgesam_engines.train.threads import KEEP_STEPS, PROBE_STEPS, ThreadTuner
-from tests.engines.train_doubles import tiny_recipe, tiny_split
+from tests.engines.train_doubles import as_toml, tiny_recipe, tiny_split
 
 pytestmark = pytest.mark.torch
 CPU = torch.device("cpu")
@@ -48,7 +48,7 @@ def _no_imagenet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         loop.Trainer,
         "create",
-        lambda recipe, device, init=None: create(recipe, device, pretrained=False, init=init),
+        lambda recipe, device, **more: create(recipe, device, pretrained=False, **more),
     )
 
 
@@ -172,9 +172,9 @@ def test_a_resumed_run_takes_the_same_next_step(tmp_path: Path) -> None:
     for i in range(2):
         one.step(batches[i], i)
     path = tmp_path / CHECKPOINT
-    save_checkpoint(path, one.model, one.ema, one.optimizer, 2, "hash")
+    save_checkpoint(path, one.parts, 2, "hash")
     other = loop.Trainer.create(msgspec.structs.replace(recipe, seed=recipe.seed), CPU)
-    assert load_checkpoint(path, other.model, other.ema, other.optimizer, "hash") == 2
+    assert load_checkpoint(path, other.parts, "hash") == 2
     expected, got = (t.step(batches[2], 2) for t in (one, other))
     assert got == pytest.approx(expected, rel=1e-5)
     expected, got = (t.step(batches[3], 3) for t in (one, other))
@@ -239,7 +239,7 @@ def test_a_checkpoint_of_another_format_is_refused(tmp_path: Path) -> None:
     path = tmp_path / CHECKPOINT
     torch.save({"format": 99}, path)
     with pytest.raises(CheckpointError, match="99"):
-        load_checkpoint(path, trainer.model, trainer.ema, trainer.optimizer, "hash")
+        load_checkpoint(path, trainer.parts, "hash")
 
 
 def test_the_learning_rate_warms_up_stays_and_decays() -> None:
@@ -285,7 +285,7 @@ def test_the_command_measures_weights(tmp_path: Path) -> None:
     weights = tmp_path / "w.pt"
     torch.save(new_model(0, pretrained=False).state_dict(), weights)
     config = tmp_path / "recipe.toml"
-    config.write_text(_as_toml(json.loads((tmp_path / "recipe.json").read_bytes())))
+    config.write_text(as_toml(json.loads((tmp_path / "recipe.json").read_bytes())))
     common = ["--config", str(config), "--data", str(tmp_path), "--out", str(tmp_path / "o")]
     assert main([*common, "--validate", str(weights)]) == EXIT_DONE
     figures = json.loads((tmp_path / "o" / "validation-w.json").read_text())
@@ -298,15 +298,3 @@ def test_the_command_refuses_a_wrong_recipe(
     (tmp_path / "bad.toml").write_text("name = 3")
     assert main(["--config", str(tmp_path / "bad.toml"), "--out", str(tmp_path)]) == EXIT_USAGE
     assert "bad.toml" in caplog.text
-
-
-def _as_toml(value: dict[str, object]) -> str:
-    """Top-level keys, each with an inline value."""
-    return "".join(f"{key} = {_inline(v)}\n" for key, v in value.items())
-
-
-def _inline(value: object) -> str:
-    if isinstance(value, dict):
-        inner = ", ".join(f"{k} = {_inline(v)}" for k, v in value.items() if v is not None)
-        return "{ " + inner + " }"
-    return json.dumps(value)

@@ -8,14 +8,29 @@ from pathlib import Path
 import cv2
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from edgesam_engines.train.config import Recipe, load_recipe
 from edgesam_engines.train.sources import Split, split_sources
 
+ROOT = Path(__file__).resolve().parents[2]
+POCKETSAM = ROOT / "engines/checkpoints/pocketsam-0.3.safetensors"
 COMMITTED = (
     Path(__file__).resolve().parents[2]
     / "engines/edgesam_engines/train/recipes/pocketsam-clean.toml"
 )
+
+
+def draw_shapes(rng: np.random.Generator, i: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A photo (96, 128, 3) of a bright disc (id 1) and a dark rectangle (id 2), and its id map."""
+    image = rng.integers(90, 160, (96, 128, 3), np.uint8)
+    ids = np.zeros((96, 128), np.uint8)
+    x, y = int(rng.integers(30, 50)), int(rng.integers(35, 60))
+    cv2.circle(image, (x, y), 20, (250, 240, 230), -1)
+    cv2.circle(ids, (x, y), 20, 1, -1)
+    cv2.rectangle(image, (80, 20), (110, 70 + i), (10, 20, 30), -1)
+    cv2.rectangle(ids, (80, 20), (110, 70 + i), 2, -1)
+    return image, ids
 
 
 def write_photos(
@@ -31,13 +46,7 @@ def write_photos(
     folder.mkdir(parents=True)
     rng = np.random.default_rng(seed)
     for i in range(count):
-        image = rng.integers(90, 160, (96, 128, 3), np.uint8)
-        ids = np.zeros((96, 128), np.uint8)
-        x, y = int(rng.integers(30, 50)), int(rng.integers(35, 60))
-        cv2.circle(image, (x, y), 20, (250, 240, 230), -1)
-        cv2.circle(ids, (x, y), 20, 1, -1)
-        cv2.rectangle(image, (80, 20), (110, 70 + i), (10, 20, 30), -1)
-        cv2.rectangle(ids, (80, 20), (110, 70 + i), 2, -1)
+        image, ids = draw_shapes(rng, i)
         cv2.imwrite(str(folder / f"{i:04}.webp"), image)
         cv2.imwrite(str(folder / f"{i:04}.png"), ids)
     (folder / "meta.json").write_text(json.dumps({"commercial_use": commercial_use}))
@@ -88,3 +97,15 @@ def tiny_split(folder: Path, recipe: Recipe) -> Split:
     write_photos(folder)
     write_backdrops(folder)
     return split_sources(folder, recipe.data)
+
+
+def as_toml(value: dict[str, object]) -> str:
+    """Top-level keys, each with an inline value."""
+    return "".join(f"{key} = {_inline(v)}\n" for key, v in value.items())
+
+
+def _inline(value: object) -> str:
+    if isinstance(value, dict):
+        inner = ", ".join(f"{k} = {_inline(v)}" for k, v in value.items() if v is not None)
+        return "{ " + inner + " }"
+    return json.dumps(value)

@@ -120,7 +120,8 @@ def wheels(folder: Path) -> Path:
     build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(REPOSITORY)]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
-    load = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(folder), str(wheel)]
+    wanted = f"{wheel}[service]"
+    load = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(folder), wanted]
     load += ["--only-binary=:all:", "--python-version", "3.11"]
     for glibc in ("_2_34", "_2_28", "_2_27", "2014"):
         load += ["--platform", f"manylinux{glibc}_x86_64"]

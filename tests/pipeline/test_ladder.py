@@ -89,13 +89,24 @@ def test_it_rises_after_the_hold_and_then_quicker() -> None:
     assert it.reason == ""
 
 
-def test_a_result_near_the_budget_starts_the_hold_again() -> None:
-    it = ladder()
+def test_a_result_near_the_budget_sets_the_hold_back() -> None:
+    it = ladder(2)
     falls_to(it, 1)
     now = feed(it, CALM_MS, 0.0, RULES.hold_s)
     see(it, 0.9 * BUDGET_MS, now)
-    feed(it, CALM_MS, now + 0.1, RULES.hold_s)
+    feed(it, CALM_MS, now + 0.1, RULES.setback * 0.1)
     assert it.step == 1
+    feed(it, CALM_MS, now + 0.6, 0.3)
+    assert it.step == 0
+
+
+@pytest.mark.parametrize(("every", "step"), [(5, 1), (20, 0)])
+def test_a_rise_needs_most_results_to_be_well_within_the_budget(every: int, step: int) -> None:
+    it = ladder(2)
+    falls_to(it, 1)
+    for i in range(60):
+        see(it, 0.9 * BUDGET_MS if i % every == 0 else CALM_MS, i / 10)
+    assert it.step == step
 
 
 def test_a_result_near_the_budget_alone_never_takes_it_down_or_up() -> None:

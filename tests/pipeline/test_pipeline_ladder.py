@@ -33,8 +33,8 @@ class StillCamera(SyntheticCamera):
         return super().draw(30 if frame_id >= self.moves_at else 0)
 
 
-def camera(frames: int = 8, moves_at: int = 10**9) -> StillCamera:
-    made = StillCamera(size_wh=SIZE_WH, frames=frames, live=True, fps=8)
+def camera(frames: int = 8, moves_at: int = 10**9, *, live: bool = False) -> StillCamera:
+    made = StillCamera(size_wh=SIZE_WH, frames=frames, live=live, fps=8)
     made.moves_at = moves_at
     return made
 
@@ -104,18 +104,18 @@ def test_a_new_prompt_about_a_still_scene_is_answered_from_the_same_embedding(
 def test_in_track_mode_masks_are_kept_and_the_result_says_so(engines: EngineSet) -> None:
     task = TrackTask(Prompts((Prompt.point(48, 32),)))
     results, _ = results_of(at(engines, EVERY_3RD), camera(7), task)
-    assert len(results) > 1
-    assert kinds(results) == "nkknkkn"[: len(results)]
+    assert kinds(results) == "nkknkkn"
     assert results[1].masks is results[0].masks
     assert results[1].embedding_age_ms > 0
     assert results[1].object_ids == results[0].object_ids
 
 
 def test_in_prompt_mode_frames_between_are_left_out_and_counted(engines: EngineSet) -> None:
-    results, summary = results_of(at(engines, EVERY_3RD), camera(7))
+    results, summary = results_of(at(engines, EVERY_3RD), camera(7, live=True))
     assert set(kinds(results)) == {"n"}
-    assert len(results) <= 3
-    assert summary.dropped["left out"] + len(results) + summary.dropped.get("late", 0) == 7
+    assert 1 <= summary.results <= 3
+    assert summary.dropped["left out"] >= 1
+    assert summary.results + sum(summary.dropped.values()) == 7
 
 
 def test_a_file_loses_nothing_to_the_ladder(engines: EngineSet) -> None:

@@ -86,9 +86,7 @@ def test_in_other_modes_they_are_left_out() -> None:
 def test_the_same_question_is_answered_once_if_it_was_answered_whole(completeness: float) -> None:
     asked: list[int] = []
     masks = make_masks([(0, 0, 50, 50)], (240, 320))
-    made = MaskSet(
-        masks.low_res_logits, masks.predicted_iou, masks.fit, completeness=completeness
-    )
+    made = MaskSet(masks.low_res_logits, masks.predicted_iou, masks.fit, completeness=completeness)
 
     def ask() -> MaskSet:
         asked.append(1)

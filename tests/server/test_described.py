@@ -17,7 +17,7 @@ schemathesis = pytest.importorskip("schemathesis", reason="schemathesis needs Py
 # A point may fit the description and still lie outside the picture.
 means_something = schemathesis.checks.positive_data_acceptance
 DESCRIPTION = "/api/v1/openapi.json"
-EXAMPLES = 12  # per operation and way
+EXAMPLES = 8  # per operation and way
 TABLE = {f"{each.method} {each.path}": each for each in operations()}
 MODES = {"fit": "POSITIVE", "do not fit": "NEGATIVE"}
 CASES = [(name, "fit") for name in TABLE] + [

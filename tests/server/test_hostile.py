@@ -243,7 +243,7 @@ def test_who_asks_too_often_waits_and_is_told(
     engines: EngineSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(guard, "PENALTY_S", 0.2)
-    with served(engines, rate=Rate(per_s=1, burst=3), waits=False) as run:
+    with served(engines, rate=Rate(per_s=0.5, burst=3), waits=False) as run:
         codes = [run.get("/api/v1/mode").status for _ in range(3)]
         started = time.monotonic()
         refused = run.get("/api/v1/mode")

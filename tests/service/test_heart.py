@@ -63,16 +63,6 @@ def test_without_a_watchdog_it_says_ready_alone(
     assert [key for each in systemd.heard() for key in each] == ["READY", "WATCHDOG"]
 
 
-def test_a_step_of_the_ladder_is_logged_once(
-    heart: Heart, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
-    for step in (0, 0, 1, 1, 0):
-        heart.beat(make_result(ladder_step=step))
-    said = [record.getMessage() for record in caplog.records if "ladder" in record.getMessage()]
-    assert said == ["ladder: step 0 -> 1", "ladder: step 1 -> 0"]
-
-
 def test_the_status_has_rate_step_age_and_reconnects(clock: ManualClock) -> None:
     lines: list[str] = []
     status = StatusLine(lines.append, clock=clock)

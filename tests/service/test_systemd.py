@@ -140,6 +140,43 @@ def test_a_reload_changes_prompts_in_the_same_process(make: Make) -> None:
     )
 
 
+def test_http_answers_inside_and_its_token_is_a_credential(make: Make) -> None:
+    text = 'http = "127.0.0.1:8080"\nhttp_token_file = "http"\n' + CONFIG.format(source="")
+    token = "correct-horse-battery-staple"
+    machine = make("named", CONFIG.format(source="")).machine  # the folders are there
+    machine.write("/etc/edgesam/credentials/http", token)
+    machine.must("chmod 0700 /etc/edgesam/credentials && chmod 0600 /etc/edgesam/credentials/http")
+    service = make("http", text)
+    credential = "[Service]\nLoadCredential=http:/etc/edgesam/credentials/http\n"
+    machine.write("/etc/systemd/system/edgesam@http.service.d/http.conf", credential)
+    machine.must("systemctl daemon-reload")
+    service.ask("start")
+    url = "http://127.0.0.1:8080"
+    assert ask_inside(machine, f"{url}/healthz", token) == "200"
+    assert ask_inside(machine, f"{url}/metrics", token) == "200"
+    assert ask_inside(machine, f"{url}/healthz", "wrong") == "401"
+    readable = machine.run("runuser -u edgesam -- cat /etc/edgesam/credentials/http")
+    assert readable.returncode != 0, "the user of the service could read the file itself"
+    assert token not in service.journal()
+    service.ask("reload")
+    service.wait_for("the reload", lambda: "reload: changed: nothing" in service.journal())
+
+
+def ask_inside(machine: Booted, url: str, token: str) -> str:
+    """The status that a program on the machine gets; there is no curl."""
+    script = """
+import sys, urllib.error, urllib.request
+url, token = sys.argv[1:]
+asked = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+try:
+    print(urllib.request.urlopen(asked, timeout=10).status)
+except urllib.error.HTTPError as error:
+    print(error.code)
+"""
+    machine.write("/srv/ask.py", script)
+    return machine.must(f"python3 /srv/ask.py {url} {token}")
+
+
 def test_it_stops_in_time_and_that_is_no_failure(make: Make) -> None:
     service = make("stops")
     service.ask("start")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ from edgesam_rt import boards
 from edgesam_rt import bundle as bundles
 from edgesam_rt.backends.table import TABLE
 from edgesam_rt.boards import Board, schema
+from edgesam_rt.boards.ladder import for_sides, in_play
 from edgesam_rt.cameras.table import SOURCES
 from edgesam_rt.config import load_toml, tomllib
 from edgesam_rt.errors import ConfigError
+from edgesam_rt.pipeline.task import MODES
 from edgesam_rt.system.cpu import FLAGS
 
 ALL = boards.names()
@@ -112,8 +115,40 @@ def test_every_board_runs_the_precision_of_its_bundle_and_says_why(name: str) ->
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_ladder_gets_cheaper_step_by_step(name: str) -> None:
-    sides = [step.encoder_side for step in boards.load(name).ladder]
-    assert sides == sorted(set(sides), reverse=True)
+    ladder = boards.load(name).ladder
+    assert len({step.name for step in ladder}) == len(ladder)
+    for better, cheaper in pairwise(ladder):
+        costs = [
+            (s.encoder_side, s.points_per_side or 256, s.stop_at, -s.reuse_ms, -s.encode_every)
+            for s in (better, cheaper)
+        ]
+        assert costs[0] != costs[1]
+        assert all(a >= b for a, b in zip(*costs, strict=True)), (better.name, cheaper.name)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_mode_of_every_board_has_something_to_give_up(name: str) -> None:
+    board = boards.load(name)
+    steps = for_sides(board.ladder, bundles.find(board.bundle).sides(board.backends[-1]))
+    for mode in MODES:
+        used = in_play(steps, mode)
+        assert used[0] == 0
+        assert len(used) >= 4, (mode, used)
+
+
+def test_steps_that_a_mode_does_not_look_at_are_left_out() -> None:
+    steps = boards.load("cpu").ladder
+    used = {mode: [steps[i].name for i in in_play(steps, mode)] for mode in MODES}
+    assert "fewer prompts" not in used["prompt"]
+    assert used["prompt"] == used["track"]
+    assert len(used["everything"]) == len(steps)
+
+
+def test_a_side_that_is_not_there_is_replaced_and_what_is_then_the_same_left_out() -> None:
+    ladder = boards.load("cpu").ladder
+    assert {s.encoder_side for s in for_sides(ladder, (384,))} == {384}
+    assert len(for_sides(ladder, (384,))) == len(ladder) - 1
+    assert for_sides(ladder, (512, 384)) == ladder
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -117,6 +117,7 @@ why = "It has dot products."
 where = "nothing yet"
 what = "a test"
 [[ladder]]
+name = "full"
 encoder_side = 384
 [sources]
 threads = "start value"

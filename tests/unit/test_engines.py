@@ -17,7 +17,8 @@ def test_nothing_named_gives_the_boards_own_choice(default_bundle: Bundle) -> No
     board = boards.load("rpi5")
     assert found.bundle.label == default_bundle.label
     assert found.options.backend == board.backends[0]
-    assert found.sides == tuple(step.encoder_side for step in board.ladder)
+    assert found.steps == board.ladder
+    assert found.sides == tuple(dict.fromkeys(step.encoder_side for step in board.ladder))
 
 
 def test_the_board_is_looked_for_below_the_root(tmp_path: Path) -> None:

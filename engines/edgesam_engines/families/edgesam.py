@@ -72,7 +72,7 @@ class Doubled(nn.Module):
         return enlarged(self.op_list[0](x), 2 * int(x.shape[2]))
 
 
-class EdgeSamFamily(SamFamily):
+class EdgeSam(SamFamily):
     """See the module."""
 
     name = "edgesam"

@@ -19,6 +19,7 @@ from edgesam_engines.families.sam_graphs import SamModel
 from edgesam_rt.manifest import DecoderFacts
 
 SIDE = 512
+L0 = Depths((1, 1, 1, 4, 4), 4)
 NORM_EPS = 1e-6  # of every norm, the decoder's too: upstream sets it when it builds the model
 
 
@@ -32,7 +33,9 @@ class EfficientVitSam(SamFamily):
     )
 
     def image_encoder(self, weights: Mapping[str, Tensor]) -> nn.Module:
-        """As deep as the weights are."""
+        """As deep as the weights are; L0 where they do not tell."""
+        if not any(name.startswith("image_encoder.backbone.") for name in weights):
+            return EfficientVitEncoder(L0)
         stages = [
             _highest(weights, rf"image_encoder\.backbone\.stages\.{i}\.op_list\.(\d+)\.")
             for i in range(1 + len(STAGES))

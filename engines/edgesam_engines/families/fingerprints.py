@@ -15,6 +15,19 @@ TABLE: dict[str, dict[str, int | None]] = {
     "sam (ViT-H, which is not built)": {"image_encoder.blocks.0.attn.qkv.weight": 3840},
     "slimsam": {"image_encoder.blocks.0.attn.qkv.weight": None},
     "nanosam": {"backbone.layer1.0.conv1.weight": None, "proj.0.weight": None},
+    "edgesam": {
+        "image_encoder.features.1.token_mixer.0.conv1.c.weight": 48,
+        "image_encoder.fuse_stage2.weight": None,
+    },
+    "repvit-sam": {"image_encoder.features.1.token_mixer.0.conv1.weight": 80},
+    "efficientvit-sam (XL, which is not built)": {
+        "image_encoder.backbone.stages.5.op_list.0.main.point_conv.conv.weight": None
+    },
+    "efficientvit-sam": {"image_encoder.backbone.stages.0.op_list.0.conv.weight": 32},
+    "efficient-sam": {
+        "image_encoder.patch_embed.proj.weight": None,
+        "mask_decoder.upscaling_layers.0.weight": None,
+    },
     "pocketsam": {"encoder.trunk.stem.conv.weight": None},
     "SAM 2": {"image_encoder.trunk.patch_embed.proj.weight": None},
 }

@@ -41,7 +41,7 @@ class RepVitSamEncoder(nn.Module):
         return cast(Tensor, self.neck(x))
 
 
-class RepVitSamFamily(SamFamily):
+class RepVitSam(SamFamily):
     """See the module."""
 
     name = "repvit-sam"

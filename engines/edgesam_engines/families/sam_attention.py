@@ -112,9 +112,7 @@ class TokenToImage(Attention):
 class ImageToToken(Attention):
     """The image looks at the tokens."""
 
-    def forward(
-        self, placed: Tensor, queries: Tensor, values: Tensor, absent: Tensor
-    ) -> Tensor:
+    def forward(self, placed: Tensor, queries: Tensor, values: Tensor, absent: Tensor) -> Tensor:
         """(N, L, C) to add to the image.
 
         Args:

@@ -188,18 +188,22 @@ class MaskDecoder(nn.Module):
     def _paint(self, keys: Tensor, weights: Tensor) -> Tensor:
         """(N, 4, h, w) from the image (N, L, C) and each mask's weights (N, 32, 4)."""
         first, norm, act, second, last_act = self.output_upscaling
-        x = _up(keys, first)
+        x = upscaled(keys, first)
         x = act(functional.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, norm.eps))
-        x = last_act(_up(x, second)) @ weights
-        grid = self.grid
-        # Cells, then the 2x2 parts of a cell, then the 2x2 parts of those; masks last.
-        x = reshape(x, -1, grid, grid, 2, 2, 2, 2, MASKS).permute(0, 7, 1, 3, 5, 2, 4, 6)
-        return reshape(x, -1, MASKS, 4 * grid, 4 * grid)
+        return as_maps(last_act(upscaled(x, second)) @ weights, self.grid)
 
 
-def _up(x: Tensor, layer: nn.ConvTranspose2d) -> Tensor:
+def as_maps(x: Tensor, grid: int) -> Tensor:
+    """(N, 16 L, 4) to (N, 4, 4 * grid, 4 * grid).
+
+    Cells come first, then the 2x2 parts of a cell, then the 2x2 parts of those; masks last.
+    """
+    x = reshape(x, -1, grid, grid, 2, 2, 2, 2, MASKS).permute(0, 7, 1, 3, 5, 2, 4, 6)
+    return reshape(x, -1, MASKS, 4 * grid, 4 * grid)
+
+
+def upscaled(x: Tensor, layer: nn.ConvTranspose2d) -> Tensor:
     """A 2x2 transposed convolution of stride 2 as a product: (N, L, C) to (N, 4 L, C')."""
     weight = layer.weight.permute(0, 2, 3, 1).flatten(1)
     assert layer.bias is not None
     return reshape(x @ weight + layer.bias.repeat(4), 0, -1, layer.out_channels)
-

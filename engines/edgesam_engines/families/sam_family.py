@@ -53,11 +53,12 @@ DECODER = DecoderFacts(
     score_kind="predicted_iou",
     padding_point=True,
     filler_label=-2,
+    mask_side=SIDE,
     mask_input_broadcasts=True,
     prompts_per_call=16,
 )
 _ROWS = {0: "prompts"}
-_PROMPTS = {
+PROMPT_AXES = {
     "point_coords": {0: "prompts", 1: "points"},
     "point_labels": {0: "prompts", 1: "points"},
     "mask_input": {0: "earlier_masks"},
@@ -135,5 +136,5 @@ class SamFamily(ABC):
             "mask_input": torch.zeros(count, 1, low, low),
             "has_mask_input": torch.zeros(count, 1),
         }
-        free = {**_PROMPTS, **dict.fromkeys(ANSWERS, _ROWS)}
+        free = {**PROMPT_AXES, **dict.fromkeys(ANSWERS, _ROWS)}
         return {"decoder": GraphSpec(DecoderGraph(model).eval(), inputs, ANSWERS, free)}

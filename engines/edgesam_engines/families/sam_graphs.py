@@ -40,7 +40,7 @@ class EncoderGraph(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(1, 3, S, S) to EMBEDDING: (L, 256), (8, 16, L), (8, L, 16), (L, 128)."""
-        embedding = self.image_encoder(x)[0].flatten(1).T
+        embedding = self.image_encoder(x).squeeze(0).flatten(1).T
         tokens = embedding + self.prompt_encoder.no_mask_embed.weight
         placed = tokens + self.prompt_encoder.image_positions()
         token_to_image, image_to_token = self.attentions

@@ -74,7 +74,9 @@ class PromptEncoder(nn.Module):
         """
         codes = self.pe_layer((coords + 0.5) / self.side)
         kinds = torch.tensor([*range(KINDS), PADDING])
-        table = torch.cat([*(e.weight for e in self.point_embeddings), self.not_a_point_embed.weight])
+        table = torch.cat(
+            [*(e.weight for e in self.point_embeddings), self.not_a_point_embed.weight]
+        )
         one_hot = (labels.unsqueeze(-1) == kinds).float()
         is_point = (labels.unsqueeze(-1) > PADDING).float()
         return codes * is_point + one_hot @ table
@@ -97,7 +99,9 @@ class PromptEncoder(nn.Module):
         Returns:
             (R, grid * grid, 17); the last plane is 1.
         """
-        planes = reshape(self.mask_downscaling[:-1](mask_input), 0, MASK_CHANNELS, -1).transpose(1, 2)
+        planes = reshape(self.mask_downscaling[:-1](mask_input), 0, MASK_CHANNELS, -1).transpose(
+            1, 2
+        )
         return functional.pad(planes, (0, 1), value=1.0)
 
     def mask_matrix(self) -> Tensor:

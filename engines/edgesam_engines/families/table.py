@@ -8,8 +8,15 @@ from edgesam_engines.families.base import Family
 from edgesam_rt.errors import ConfigError, unknown_name
 
 TABLE: dict[str, tuple[str, str]] = {
+    "edgesam": ("edgesam_engines.families.edgesam", "EdgeSam"),
+    "efficient-sam": ("edgesam_engines.families.efficient_sam", "EfficientSam"),
+    "efficientvit-sam": ("edgesam_engines.families.efficientvit_sam", "EfficientVitSam"),
     "mobilesam": ("edgesam_engines.families.mobilesam", "MobileSam"),
+    "nanosam": ("edgesam_engines.families.nanosam", "NanoSam"),
     "pocketsam": ("edgesam_engines.families.pocketsam_family", "PocketSamFamily"),
+    "repvit-sam": ("edgesam_engines.families.repvit_sam", "RepVitSam"),
+    "sam": ("edgesam_engines.families.sam", "Sam"),
+    "slimsam": ("edgesam_engines.families.slimsam", "SlimSam"),
     "tinysam": ("edgesam_engines.families.tinysam", "TinySam"),
 }
 

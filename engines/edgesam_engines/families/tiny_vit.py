@@ -1,10 +1,8 @@
 """TinyViT-5M as MobileSAM and TinySAM use it: 1024 px in, 256 x 64 x 64 out.
 
 Source: Wu et al. 2022, "TinyViT", section 4; Zhang et al. 2023, "Faster Segment Anything", for the
-last merge's stride of 1. Parameter names are upstream's. What differs is the arithmetic's order:
-query, key and value are computed before the map is divided into windows, so that no time is spent
-on the windows' padding. Padding counts in the attention, as it does upstream: the norm makes its
-bias of a padded token, and the projection of that is the same for all of them.
+last merge's stride of 1. Parameter names are upstream's; the order of the arithmetic is not (see
+`windows.py`).
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgesam_engines.families.sam_parts import ConvNorm, neck
+from edgesam_engines.families.windows import Projections, arranged, divided, joined
 
 STEM_STRIDE = 4
 DIMS = (64, 128, 160, 320)
@@ -95,41 +94,20 @@ class WindowAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(H, W, C) to the same."""
         h, w = (int(n) for n in x.shape[:2])  # int: the trace takes it as a constant
-        weight, bias = self._projection()
-        normed = functional.layer_norm(x, self.norm.normalized_shape, self.norm.weight)
-        q, k, v = self._windows(normed @ weight.T, bias)
+        p = self._projections()
+        x = functional.layer_norm(x, self.norm.normalized_shape, self.norm.weight)
+        q = divided(x @ p.query.T + p.query_bias, self.window, HEAD)
+        k, v = (divided(x @ part.T, self.window, HEAD) for part in (p.key, p.value))
         scores = q @ k.transpose(-2, -1) + self.attention_biases[:, self.offsets]
-        return self.proj(self._joined(scores.softmax(-1) @ v, h, w))
+        x = joined(scores.softmax(-1) @ v, h, w, self.window)
+        return x @ self.proj.weight.T + p.out_bias
 
-    def _projection(self) -> tuple[Tensor, Tensor]:
-        """Weight and bias of `qkv` with all queries first, scaled, then all keys, all values.
-
-        Upstream stores them head by head. The norm's own bias is part of this one: it is all that
-        the norm makes of a padded token.
-        """
-        scale = torch.tensor([HEAD**-0.5, 1.0, 1.0]).view(3, 1, 1)
-        by_head = self.qkv.weight.unflatten(0, (self.heads, 3, HEAD))
-        weight = by_head.permute(1, 0, 2, 3).flatten(1, 2) * scale
+    def _projections(self) -> Projections:
+        """From upstream's order, head by head. The norm's bias, too, is part of what they add."""
+        weight = self.qkv.weight.unflatten(0, (self.heads, 3, HEAD)).transpose(0, 1).flatten(0, 2)
         bias = self.qkv.bias + self.qkv.weight @ self.norm.bias
-        bias = bias.unflatten(0, (self.heads, 3, HEAD)).transpose(0, 1).flatten(1)
-        return weight.flatten(0, 1), (bias * scale[..., 0]).flatten()
-
-    def _windows(self, x: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Projections (H, W, 3 C) of real tokens to three (windows, heads, cells, 32)."""
-        h, w = (int(n) for n in x.shape[:2])  # int: the trace takes it as a constant
-        n = self.window
-        bottom, right = -h % n, -w % n
-        x = functional.pad(x, (0, 0, 0, right, 0, bottom)) + bias
-        x = x.view((h + bottom) // n, n, (w + right) // n, n, 3, self.heads, HEAD)
-        q, k, v = x.permute(4, 0, 2, 5, 1, 3, 6).flatten(4, 5).flatten(1, 2)
-        return q, k, v
-
-    def _joined(self, x: Tensor, h: int, w: int) -> Tensor:
-        """The way back: (windows, heads, cells, 32) to (H, W, C) without padding."""
-        n = self.window
-        rows, columns = -(-h // n), -(-w // n)
-        x = x.view(rows, columns, self.heads, n, n, HEAD).permute(0, 3, 1, 4, 2, 5)
-        return x.reshape(rows * n, columns * n, -1)[:h, :w]
+        bias = bias.unflatten(0, (self.heads, 3, HEAD)).transpose(0, 1).flatten()
+        return arranged(weight, bias, self.proj, HEAD**-0.5)
 
 
 def _offsets(window: int) -> Tensor:
@@ -169,7 +147,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(H, W, C) to the same."""
         x = x + self.attn(x)
-        x = self.local_conv(x.permute(2, 0, 1).unsqueeze(0))[0].permute(1, 2, 0)
+        x = self.local_conv(x.permute(2, 0, 1).unsqueeze(0)).squeeze(0).permute(1, 2, 0)
         return x + self.mlp(x)
 
 
@@ -189,7 +167,7 @@ class Stage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(1, C, H, W) to (1, C', H', W')."""
         if not self.is_local:
-            x = x[0].permute(1, 2, 0)
+            x = x.squeeze(0).permute(1, 2, 0)
         for block in self.blocks:
             x = block(x)
         if not self.is_local:

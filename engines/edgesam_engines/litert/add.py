@@ -1,13 +1,15 @@
 """LiteRT engines for a bundle that has ONNX ones: translated, tested, packed beside them.
 
-The encoders are translated from the bundle's own ONNX files, so both backends compute with the same
-integers. The decoder parts are exported anew, for whole embeddings and fixed numbers of prompts.
+Everything is translated from the bundle's own ONNX files, so both backends compute with the same
+integers. Only decoder parts that want embeddings cut to the picture are exported anew from the
+checkpoint, for whole ones: LiteRT's shapes are fixed.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -20,27 +22,23 @@ from edgesam_engines.families.base import Family
 from edgesam_engines.litert import checks
 from edgesam_engines.litert.checks import BACKEND, REFERENCE
 from edgesam_engines.litert.flatbuffer import File
-from edgesam_engines.litert.parts import part_file
+from edgesam_engines.litert.parts import BUCKETS, Fixed, bound, exported, part_file
 from edgesam_engines.litert.translate import add_graph
 from edgesam_rt import bundle as bundles
-from edgesam_rt.manifest import EngineFile
+from edgesam_rt.manifest import EngineFile, Part, TensorSpec
 
 Progress = Callable[[str], None]
+Weights = Callable[[], tuple[Family, nn.Module]]  # a bundle's family, and its float model
 
 
 def run(
-    found: bundles.Bundle,
-    family: Family,
-    model: nn.Module,
-    photos: Sequence[Path],
-    progress: Progress,
+    found: bundles.Bundle, weights: Weights, photos: Sequence[Path], progress: Progress
 ) -> bundles.Bundle:
     """Put LiteRT engines into a bundle, in the place of those that it may have.
 
     Args:
         found: the bundle; it is replaced as a whole, or left as it is.
-        family: of the bundle.
-        model: the float model that its decoder was exported from.
+        weights: asked only where the decoder must be exported anew.
         photos: to compare both backends on.
         progress: is told each step.
 
@@ -56,12 +54,14 @@ def run(
             shutil.copy2(found.folder / name, folder / name)
         progress("encoders: translate")
         made = _encoders(found, folder)
-        made += _decoder_parts(found.sides(REFERENCE), family, model, folder, progress)
+        cuts = manifest.decoder.cut_multiple > 0
+        parts = _exported_parts(found, *weights()) if cuts else _own_parts(found)
+        made += [_write_part(folder, part, progress) for part in parts]
         manifest = msgspec.structs.replace(manifest, engines=(*kept, *made))
         pack.write_manifest(folder, manifest)
         progress(f"compare with {REFERENCE}")
         report = checks.report(bundles.load(folder), photos)
-        checks.require(report, manifest.precision)
+        checks.require(report, manifest.precision, checks.float_convolutions(found))
         verification = {**manifest.verification, BACKEND: report}
         pack.write_manifest(folder, msgspec.structs.replace(manifest, verification=verification))
     return bundles.load(found.folder)
@@ -89,29 +89,63 @@ def _encoders(found: bundles.Bundle, folder: Path) -> list[EngineFile]:
     ]
 
 
-def _decoder_parts(
-    sides: Sequence[int], family: Family, model: nn.Module, folder: Path, progress: Progress
-) -> list[EngineFile]:
-    """One file for every part: it serves all sides, as the ONNX one does."""
-    by_side = {side: family.decoder_graphs(model, side, whole=True) for side in sides}
+@dataclass(frozen=True)
+class _DecoderPart:
+    """One part for every side: one file serves all, as the ONNX one does."""
+
+    part: Part
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    by_side: Mapping[int, Fixed]
+
+
+def _own_parts(found: bundles.Bundle) -> list[_DecoderPart]:
+    """The bundle's own ONNX files: they take whole squares as they are."""
+    sides = found.sides(REFERENCE)
+    entries = [found.engine(part, REFERENCE, sides[0]) for part in BUCKETS if _has(found, part)]
+    return [
+        _DecoderPart(
+            entry.part,
+            entry.inputs,
+            entry.outputs,
+            dict.fromkeys(sides, bound(onnx.load(found.path(entry)))),
+        )
+        for entry in entries
+    ]
+
+
+def _has(found: bundles.Bundle, part: Part) -> bool:
+    return found.has(part, REFERENCE, found.sides(REFERENCE)[0])
+
+
+def _exported_parts(
+    found: bundles.Bundle, family: Family, model: nn.Module
+) -> list[_DecoderPart]:
+    """Parts exported anew, for whole squares."""
+    by_side = {
+        side: family.decoder_graphs(model, side, whole=True) for side in found.sides(REFERENCE)
+    }
     made = []
-    for part, spec in by_side[sides[0]].items():
-        progress(f"{part}: export and translate")
+    for part, spec in next(iter(by_side.values())).items():
         graph = to_onnx(spec).graph
         inputs, outputs = (
             tuple(pack.tensor_specs(values, build.layouts(family)))
             for values in (graph.input, graph.output)
         )
-        made.append(
-            pack.write_file(
-                folder,
-                part_file(part, {side: parts[part] for side, parts in by_side.items()}),
-                part=part,
-                backend=BACKEND,
-                file=f"{part}.tflite",
-                side=None,
-                inputs=inputs,
-                outputs=outputs,
-            )
-        )
+        fixed = {side: exported(parts[part]) for side, parts in by_side.items()}
+        made.append(_DecoderPart(part, inputs, outputs, fixed))
     return made
+
+
+def _write_part(folder: Path, made: _DecoderPart, progress: Progress) -> EngineFile:
+    progress(f"{made.part}: translate")
+    return pack.write_file(
+        folder,
+        part_file(made.part, made.by_side),
+        part=made.part,
+        backend=BACKEND,
+        file=f"{made.part}.tflite",
+        side=None,
+        inputs=made.inputs,
+        outputs=made.outputs,
+    )

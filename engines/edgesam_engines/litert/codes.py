@@ -48,6 +48,7 @@ CODES: dict[str, OpCode] = {
     "PAD": OpCode("PadOptions"),
     "PADV2": OpCode("PadV2Options"),
     "AVERAGE_POOL_2D": OpCode("Pool2DOptions"),
+    "QUANTIZE": OpCode("QuantizeOptions", int8_version=1),
     "REDUCE_MAX": OpCode("ReducerOptions"),
     "RESHAPE": OpCode("ReshapeOptions", int8_version=1),
     "RESIZE_NEAREST_NEIGHBOR": OpCode("ResizeNearestNeighborOptions"),

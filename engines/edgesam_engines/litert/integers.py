@@ -1,13 +1,15 @@
-"""A Q/DQ graph read as the integer graph that it stands for.
+"""A Q/DQ graph read as the graph of integers and floats that it stands for.
 
-QuantizeLinear and DequantizeLinear only say what integers mean. Behind an operation, they say it of
-its result; so the pairs go away, and the operation works on integers by name. U8 activations with
-zero point z become S8 with z - 128: the same numbers.
+QuantizeLinear and DequantizeLinear only say what integers mean. Around an operation that LiteRT has
+for integers, they say it of its inputs and its result: so they go away, and the operation works on
+integers by name. Around any other, they stay, and it works on floats. U8 activations with zero
+point z become S8 with z - 128: the same numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,12 +20,18 @@ from edgesam_engines.litert.flatbuffer import Quant
 from edgesam_engines.litert.lowering import Node
 from edgesam_rt.types import AnyArray
 
+REREAD = "Reread"  # a kind of ours: the same integers, which mean something else from here on
 _HALF = 128
+_MOVING = {
+    *MOVES,
+    *("Concat", "Flatten", "Gather", "Identity", "MaxPool", "Pad", "Resize", "Slice", "Split"),
+}
+_COUNTING = {"Add", "AveragePool", "Conv", "Gemm", "GlobalAveragePool", "MatMul", "Mul"}
 
 
 @dataclass
 class Integers:
-    """Nodes without Q/DQ, what is known now, and what integers mean; by name."""
+    """Nodes without Q/DQ where integers do, what is known now, what integers mean; by name."""
 
     nodes: list[Node] = field(default_factory=list)
     constants: dict[str, AnyArray] = field(default_factory=dict)
@@ -35,23 +43,127 @@ def read(nodes: Iterable[Node], constants: dict[str, AnyArray], outputs: set[str
 
     Graphs without Q/DQ come back as they are.
     """
-    found = Integers(constants=dict(constants))
-    renamed: dict[str, str] = {}
-    for node in nodes:
-        inputs = tuple(renamed.get(name, name) for name in node.inputs)
-        node = replace(node, inputs=inputs)
-        if node.kind == "QuantizeLinear":
-            _name_result(found, node)
-        elif node.kind == "DequantizeLinear":
-            _read_meaning(found, node)
-            if node.outputs[0] in outputs:
-                found.nodes += _made_floats(found, node)
+    return _Reading(list(nodes), constants, outputs).result()
+
+
+class _Reading:
+    """One graph while it is read.
+
+    Attributes:
+        found: the result so far.
+    """
+
+    def __init__(
+        self, nodes: list[Node], constants: dict[str, AnyArray], outputs: set[str]
+    ) -> None:
+        self.found = Integers(constants=dict(constants))
+        self._nodes, self._outputs = nodes, outputs
+        self._readers: dict[str, list[Node]] = defaultdict(list)
+        for node in nodes:
+            for name in node.inputs:
+                self._readers[name].append(node)
+        self._bytes: dict[str, str] = {}  # of what DequantizeLinears give: the integers
+        self._waiting: dict[str, Node] = {}  # DequantizeLinears that nobody asked for yet
+        self._taken: set[str] = set()  # results of QuantizeLinears that an operation gives itself
+
+    def result(self) -> Integers:
+        """Read all nodes."""
+        for node in self._nodes:
+            if node.kind == "DequantizeLinear":
+                self._dequantize(node)
+            elif node.kind == "QuantizeLinear":
+                self._quantize(node)
+            elif (result := self._in_integers(node)) is not None:
+                inputs = tuple(self._bytes.get(name, name) for name in node.inputs)
+                self._taken.update(result)
+                self.found.nodes.append(replace(node, inputs=inputs, outputs=result))
             else:
-                renamed[node.outputs[0]] = node.inputs[0]
-        else:
-            found.nodes.append(node)
-    _spread(found)
-    return found
+                self._need_floats(node.inputs)
+                self.found.nodes.append(node)
+                self._pass_on(node)
+        _spread_back(self.found)
+        return self.found
+
+    def _pass_on(self, node: Node) -> None:
+        """Operations that only move integers do not change what these mean."""
+        if node.kind in MOVES and node.inputs[0] in self.found.quants:
+            self.found.quants[node.outputs[0]] = self.found.quants[node.inputs[0]]
+
+    def _dequantize(self, node: Node) -> None:
+        """Note what integers mean; floats are made of them when somebody asks."""
+        source, (output,) = node.inputs[0], node.outputs
+        meaning = _meaning(self.found, node)
+        known = self.found.quants.setdefault(source, meaning)
+        if not known.equals(meaning):
+            reread = f"{source}/{output}"
+            self.found.nodes.append(Node(REREAD, node.name, (source,), (reread,), {}))
+            self.found.quants[reread] = meaning
+            source = reread
+        self._bytes[output] = source
+        self._waiting[output] = replace(node, inputs=(source,))
+        values = self.found.constants.get(source)
+        if values is not None and values.dtype == np.uint8:
+            self.found.constants[source] = signed(values)
+        if output in self._outputs:
+            self._need_floats([output])
+
+    def _quantize(self, node: Node) -> None:
+        """A step of its own, unless the operation in front gives integers already."""
+        (output,) = node.outputs
+        self.found.quants[output] = _meaning(self.found, node)
+        if output not in self._taken:
+            self._need_floats(node.inputs[:1])
+            self.found.nodes.append(replace(node, inputs=node.inputs[:1]))
+
+    def _need_floats(self, names: Iterable[str]) -> None:
+        for name in names:
+            node = self._waiting.pop(name, None)
+            if node is None:
+                continue
+            source, quant = node.inputs[0], self.found.quants[node.inputs[0]]
+            if source in self.found.constants:
+                self.found.constants[name] = _floats(self.found.constants[source], quant)
+            else:
+                self.found.nodes += _made_floats(self.found, node)
+
+    def _in_integers(self, node: Node) -> tuple[str, ...] | None:
+        """The integers that an operation gives, by name; None if it works on floats."""
+        if node.kind not in _MOVING | _COUNTING:
+            return None
+        if not all(self._is_integer_or_known(name) for name in node.inputs):
+            return None
+        results = [self._quantized(name) for name in node.outputs]
+        named = tuple(q.outputs[0] for q in results if q is not None)
+        if len(named) != len(results) or node.inputs[0] not in self._bytes:
+            return None
+        if node.kind == "MatMul" and not self._is_linear(node):
+            return None  # XNNPACK multiplies computed matrices in floats only
+        if node.kind == "Resize" and node.attributes.get("mode", b"nearest") != b"nearest":
+            return None
+        if node.kind in _MOVING and not self._mean_the_same(node, results):
+            return None
+        return named
+
+    def _is_linear(self, node: Node) -> bool:
+        weight = self.found.constants.get(self._bytes[node.inputs[1]])
+        return weight is not None and weight.ndim == 2
+
+    def _is_integer_or_known(self, name: str) -> bool:
+        """Whether an input has integers, or is no number to compute with: a shape, a limit."""
+        if name in self._bytes or not name:
+            return True
+        return name in self.found.constants and self.found.constants[name].dtype != np.float32
+
+    def _quantized(self, name: str) -> Node | None:
+        """The QuantizeLinear that alone reads a value."""
+        readers = self._readers[name]
+        is_read_once = len(readers) == 1 and name not in self._outputs
+        return readers[0] if is_read_once and readers[0].kind == "QuantizeLinear" else None
+
+    def _mean_the_same(self, node: Node, results: Sequence[Node | None]) -> bool:
+        sources = [self.found.quants[self._bytes[n]] for n in node.inputs if n in self._bytes]
+        meanings = [_meaning(self.found, q) for q in results if q is not None]
+        return all(sources[0].equals(other) for other in (*sources, *meanings))
 
 
 def _meaning(found: Integers, node: Node) -> Quant:
@@ -64,24 +176,6 @@ def _meaning(found: Integers, node: Node) -> Quant:
     return Quant(
         np.atleast_1d(scale), np.atleast_1d(shifted), node.whole("axis") if scale.ndim else 0
     )
-
-
-def _name_result(found: Integers, node: Node) -> None:
-    """Let the operation in front give its result in integers, by the Q's name."""
-    source, (output,) = node.inputs[0], node.outputs
-    at = next(i for i, n in enumerate(found.nodes) if source in n.outputs)
-    made = found.nodes[at]
-    outputs = tuple(output if name == source else name for name in made.outputs)
-    found.nodes[at] = replace(made, outputs=outputs)
-    found.quants[output] = _meaning(found, node)
-
-
-def _read_meaning(found: Integers, node: Node) -> None:
-    """Note what a DQ says of its input, and make a constant one signed."""
-    name = node.inputs[0]
-    found.quants[name] = _meaning(found, node)
-    if name in found.constants and found.constants[name].dtype == np.uint8:
-        found.constants[name] = signed(found.constants[name])
 
 
 def signed(values: AnyArray) -> AnyArray:
@@ -118,17 +212,17 @@ def _made_floats(found: Integers, node: Node) -> list[Node]:
 
 
 def _floats(values: AnyArray, quant: Quant) -> AnyArray:
-    """What constant integers mean, with a scale per entry of the first axis."""
-    scale, zero = (v.reshape(-1, *[1] * (values.ndim - 1)) for v in (quant.scale, quant.zero))
+    """What constant integers mean; a scale is of all, or of one entry of the axis."""
+    shape = [1] * values.ndim
+    if values.ndim:
+        shape[quant.axis] = -1
+    scale, zero = (v.reshape(shape) for v in (quant.scale, quant.zero))
     whole = (signed(values) if values.dtype == np.uint8 else values).astype(np.int64) - zero
     return np.asarray(whole.astype(np.float32) * scale, np.float32)
 
 
-def _spread(found: Integers) -> None:
-    """Operations that only move integers do not change what these mean; nor did those before."""
-    for node in found.nodes:
-        if node.kind in MOVES and node.inputs[0] in found.quants:
-            found.quants.setdefault(node.outputs[0], found.quants[node.inputs[0]])
+def _spread_back(found: Integers) -> None:
+    """What is moved before anything says what it means, means the same."""
     for node in reversed(found.nodes):
         if node.kind in MOVES and node.outputs[0] in found.quants:
             found.quants.setdefault(node.inputs[0], found.quants[node.outputs[0]])

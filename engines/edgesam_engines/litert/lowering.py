@@ -197,6 +197,16 @@ def common_order(values: Sequence[Value], shape: Sequence[int]) -> list[int]:
     return sorted([*order, *missing]) if missing else order
 
 
+def no_bias(to: Lowering, node: Node, name: str, channels: int) -> int:
+    """Zeros for a layer without a bias, in what its sums are in."""
+    how = to.quants.get(node.inputs[1])
+    if how is None:
+        return to.graph.constant(name, np.zeros(channels, np.float32))
+    scale = np.broadcast_to(how.scale * to.quants[node.inputs[0]].scale, channels)
+    quant = Quant(scale, np.zeros(channels, np.int64))
+    return to.graph.constant(name, np.zeros(channels, np.int32), quant)
+
+
 def with_last(value: Value, axis: int) -> list[int]:
     """The order of a value that moves least and has this axis last, be it of 1 or not."""
     last = axis_of(axis, value.shape)

@@ -6,9 +6,10 @@ prompts that it shall take at once. The weights are the same, and are written on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import onnx
 import torch
 
 from edgesam_engines.export import simplify, to_onnx
@@ -46,23 +47,44 @@ class Bucket:
 BUCKETS: dict[Part, tuple[Bucket, ...]] = {
     "scorer": (Bucket(1, 5, 1), Bucket(8, 5, 8), Bucket(64, 2, 1)),
     "mask_head": (Bucket(1, 5, 1), Bucket(4, 5, 4), Bucket(16, 5, 1)),
-    "decoder": (Bucket(1, 5, 1), Bucket(16, 5, 16)),
+    # SAM's: five clicks and their padding point, all that a prompt may have, everything mode.
+    "decoder": (Bucket(1, 6, 1), Bucket(1, 33, 1), Bucket(4, 6, 4), Bucket(16, 2, 1)),
 }
+Fixed = Callable[[Mapping[str, int]], onnx.ModelProto]  # a graph, for lengths of its free axes
 
 
-def part_file(part: Part, by_side: Mapping[int, GraphSpec]) -> bytes:
+def part_file(part: Part, by_side: Mapping[int, Fixed]) -> bytes:
     """A decoder part for these sides and all its buckets.
 
     Args:
         part: which.
-        by_side: the part for whole embeddings, exported at every side.
+        by_side: the part for whole embeddings, of every side.
     """
     file = File(f"edgesam_rt {part}")
-    for side, spec in by_side.items():
+    for side, graph in by_side.items():
         for bucket in BUCKETS[part]:
-            graph = simplify(to_onnx(fixed(spec, bucket.lengths)))
-            add_graph(file, graph, signature(side, bucket))
+            add_graph(file, graph(bucket.lengths), signature(side, bucket))
     return file.content()
+
+
+def exported(spec: GraphSpec) -> Fixed:
+    """Of torch: exported anew for every lengths."""
+    return lambda lengths: simplify(to_onnx(fixed(spec, lengths)))
+
+
+def bound(model: onnx.ModelProto) -> Fixed:
+    """Of an ONNX graph with free axes."""
+    return lambda lengths: simplify(with_lengths(model, lengths))
+
+
+def with_lengths(model: onnx.ModelProto, lengths: Mapping[str, int]) -> onnx.ModelProto:
+    """A copy whose inputs' and outputs' free axes have these lengths."""
+    made = onnx.ModelProto.FromString(model.SerializeToString())
+    for value in (*made.graph.input, *made.graph.output):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param in lengths:
+                dim.dim_value = lengths[dim.dim_param]
+    return made
 
 
 def signature(side: int, bucket: Bucket) -> str:

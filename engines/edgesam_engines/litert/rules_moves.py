@@ -166,7 +166,11 @@ def _pad(to: Lowering, node: Node) -> None:
         raise TranslationError(f"{node.name}: padding of kind {mode!r}, only numbers are put in.")
     value, name = to.value(node.inputs[0]), node.outputs[0]
     amounts = to.known(node.inputs[1]).reshape(2, -1).T.astype(np.int32)
-    filled_with = to.known(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else None
+    filled_with = None
+    if len(node.inputs) > 2 and node.inputs[2]:
+        filled_with, quant = to.known(node.inputs[2]), to.quants.get(node.inputs[2])
+        if quant is not None and float(filled_with) == quant.zero.item():
+            filled_with = None
     to.put(name, padded(to, value, amounts, name, filled_with))
 
 
@@ -189,7 +193,8 @@ def padded(
     if filled_with is not None and float(filled_with):
         code = "PADV2"
         inputs.append(to.graph.constant(f"{name}/number", filled_with.reshape(1)))
-    made = to.emit(code, inputs, name, [shape[a] for a in order], quant=to.quants.get(name))
+    quant = to.graph.quant(value.tensor)  # integers: what is put in means zero
+    made = to.emit(code, inputs, name, [shape[a] for a in order], quant=quant)
     return Value(made, tuple(shape), tuple(a for a in order if shape[a] > 1))
 
 

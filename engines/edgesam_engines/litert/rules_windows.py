@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from edgesam_engines.errors import TranslationError
 from edgesam_engines.litert.flatbuffer import Quant
-from edgesam_engines.litert.lowering import Lowering, Node, Rule, Value
+from edgesam_engines.litert.lowering import Lowering, Node, Rule, Value, no_bias
 from edgesam_engines.litert.rules_sums import reduced
 from edgesam_engines.litert.windows import Windows
 
@@ -53,12 +53,7 @@ def _bias(to: Lowering, node: Node, channels: int) -> int:
     if len(node.inputs) > 2:
         name = node.inputs[2]
         return to.graph.constant(name, to.known(name), to.quants.get(name))
-    how = to.quants.get(node.inputs[1])
-    if how is None:
-        return to.graph.constant(f"{node.outputs[0]}/bias", np.zeros(channels, np.float32))
-    scale = how.scale * to.quants[node.inputs[0]].scale
-    quant = Quant(np.broadcast_to(scale, channels), np.zeros(channels, np.int64))
-    return to.graph.constant(f"{node.outputs[0]}/bias", np.zeros(channels, np.int32), quant)
+    return no_bias(to, node, f"{node.outputs[0]}/bias", channels)
 
 
 def _map(tensor: int, shape: tuple[int, ...]) -> Value:
@@ -147,6 +142,7 @@ def _resize(to: Lowering, node: Node) -> None:
         [to.laid(value, NHWC), argument],
         name,
         [shape[a] for a in NHWC],
+        quant=to.quants.get(name),
     )
     to.put(name, _map(made, shape))
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import onnx
 from onnx import numpy_helper
 
@@ -18,7 +19,7 @@ from edgesam_engines.litert import (
     rules_sums,
     rules_windows,
 )
-from edgesam_engines.litert.flatbuffer import File
+from edgesam_engines.litert.flatbuffer import File, Quant
 from edgesam_engines.litert.lowering import FUSED, Lowering, Node, Rule, Value, in_memory
 from edgesam_engines.ptq.gelu import Gelu, gelus
 from edgesam_rt.types import AnyArray
@@ -30,6 +31,24 @@ def _dequantize(to: Lowering, node: Node) -> None:
     to.put(name, Value(made, value.shape, value.order))
 
 
+def _quantize(to: Lowering, node: Node) -> None:
+    value, name = to.value(node.inputs[0]), node.outputs[0]
+    shape = to.graph.shape(value.tensor)
+    made = to.emit("QUANTIZE", [value.tensor], name, shape, quant=to.quants[name])
+    to.put(name, Value(made, value.shape, value.order))
+
+
+def _reread(to: Lowering, node: Node) -> None:
+    """The same integers with another meaning: times one, whose scale is the ratio of the two."""
+    value, name = to.value(node.inputs[0]), node.outputs[0]
+    old, new = to.quants[node.inputs[0]], to.quants[name]
+    if not np.array_equal(old.zero, new.zero):
+        raise TranslationError(f"{node.name}: integers are read with two zero points.")
+    one = Quant(new.scale / old.scale, np.zeros(1, np.int64))
+    factor = Value(to.graph.constant(f"{name}/one", np.ones((), np.int8), one), (), ())
+    rules_elementwise.together(to, "MUL", [value, factor], name)
+
+
 RULES: dict[str, Rule] = {
     **rules_elementwise.RULES,
     **rules_moves.RULES,
@@ -37,6 +56,8 @@ RULES: dict[str, Rule] = {
     **rules_sums.RULES,
     **rules_windows.RULES,
     "DequantizeLinear": _dequantize,
+    "QuantizeLinear": _quantize,
+    integers.REREAD: _reread,
 }
 _DTYPES: dict[int, str] = {
     onnx.TensorProto.FLOAT: "float32",
@@ -59,6 +80,7 @@ def add_graph(file: File, model: onnx.ModelProto, name: str) -> None:
     nodes = [Node.of(n) for n in model.graph.node if n.op_type != "Constant"]
     nodes = _with_gelus(nodes, gelus(model))
     outputs = [o.name for o in model.graph.output]
+    nodes = _with_activations(nodes, constants, outputs)
     found = integers.read(nodes, constants, set(outputs))
     graph = file.graph(name)
     to = Lowering(graph, found.constants, found.quants)
@@ -69,7 +91,7 @@ def add_graph(file: File, model: onnx.ModelProto, name: str) -> None:
         dtype = "int8" if quant else _DTYPES[value.type.tensor_type.elem_type]
         inputs[value.name] = graph.tensor(value.name, shape, dtype, quant)
         to.put(value.name, Value(inputs[value.name], shape, in_memory(shape)))
-    for node in _with_activations(found, outputs):
+    for node in found.nodes:
         _translate(to, node)
     file.sign(graph, inputs, {n: to.flat(to.value(n)) for n in outputs})
 
@@ -111,15 +133,17 @@ def _with_gelus(nodes: Sequence[Node], found: Sequence[Gelu]) -> list[Node]:
     return made
 
 
-def _with_activations(found: integers.Integers, outputs: Sequence[str]) -> list[Node]:
+def _with_activations(
+    nodes: Sequence[Node], constants: dict[str, AnyArray], outputs: Sequence[str]
+) -> list[Node]:
     """Put a Relu or a Clip to [0, 6] into the operation in front that only it reads."""
-    read = Counter(name for node in found.nodes for name in node.inputs)
+    read = Counter(name for node in nodes for name in node.inputs)
     read.update(outputs)
     made: dict[str, int] = {}
     kept: list[Node] = []
-    for node in found.nodes:
+    for node in nodes:
         at = made.get(node.inputs[0]) if node.inputs else None
-        fused = _activation(node, found.constants)
+        fused = _activation(node, constants)
         if at is not None and fused and read[node.inputs[0]] == 1:
             with_it = {**kept[at].attributes, FUSED: fused}
             kept[at] = replace(kept[at], outputs=node.outputs, attributes=with_it)

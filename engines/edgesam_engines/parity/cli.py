@@ -13,8 +13,10 @@ import numpy as np
 
 from edgesam_engines import build, recipe
 from edgesam_engines.command_parts import Steps, say
+from edgesam_engines.families.table import open_family
 from edgesam_engines.parity import compare, seeded
 from edgesam_engines.parity.upstream import TABLE
+from edgesam_rt import bundle as bundles
 from edgesam_rt.cli.exits import run_command
 from edgesam_rt.errors import ConfigError, unknown_name
 from edgesam_rt.imaging.files import is_picture_name, read_image
@@ -46,10 +48,11 @@ def _golden(args: argparse.Namespace, photos: Sequence[Path], folder: Path) -> d
     shapes = seeded.shapes_of(model.state_dict())
     model.load_state_dict(seeded.weights_for(shapes, args.seed))
     checkpoint = row.saved(model.eval(), args.keep or folder / "seeded.pt")
-    wanted, _ = recipe.of_family(args.family, "fp32")
-    job = build.Job(wanted, checkpoint, None, folder / "bundle", below_target=True)
-    bundle = build.run(job, steps)
-    reports = []
+    family = open_family(row.family or args.family)
+    wanted, _ = recipe.of_family(family.name, "fp32")
+    job = build.Job(wanted, checkpoint, None, folder)
+    build.write_engines(job, family, family.load(checkpoint), folder, steps)
+    bundle, reports = bundles.load(folder), []
     for name, pixels in pictures(photos):
         steps(name)
         ours = compare.Ours(bundle, pixels, wanted.sides[0])

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgesam_engines.parity.upstream import Answers, Predictor
 from edgesam_rt.bundle import Bundle
-from edgesam_rt.records import Embedding, Prompt
+from edgesam_rt.records import BACKGROUND, Embedding, Prompt
 from edgesam_rt.segmenter import Decoder, Encoder, EngineOptions
 from edgesam_rt.types import F32, U8, AnyArray
 
@@ -27,8 +27,10 @@ def prompts_for(image_hw: tuple[int, int], earlier: F32) -> dict[str, Prompt]:
     several = Prompt.points(
         [[round(x * w), round(y * h)] for x, y in ((0.4, 0.55), (0.6, 0.4), (0.1, 0.9))], [1, 1, 0]
     )
+    near = Prompt.point(round(0.5 * w), round(0.6 * h))
     return {
         "point": point,
+        "two points": point + near,
         "box": box,
         "points": several,
         "box and point": box + Prompt.point(round(0.3 * w), round(0.4 * h), 0),
@@ -53,6 +55,13 @@ class Ours:
         grid = round(len(values) ** 0.5)
         return values.T.reshape(-1, grid, grid)
 
+    def takes(self, prompt: Prompt) -> bool:
+        """Whether the model looks at all that a prompt has."""
+        facts = self._decoder.facts
+        background = bool(np.any(prompt.point_labels == BACKGROUND))
+        earlier = prompt.mask_input is not None
+        return (facts.background_points or not background) and (facts.earlier_masks or not earlier)
+
     def answers(self, prompts: Sequence[Prompt]) -> Iterator[Answers]:
         """All answers to each, all asked in one call."""
         found = self._decoder.predict(self._made, prompts, multimask_output=True)
@@ -65,7 +74,8 @@ class Ours:
 def compare(theirs: Predictor, ours: Ours, image_hw: tuple[int, int]) -> dict[str, Any]:
     """Differences by kind of prompt, and some of upstream's values to be kept."""
     first = theirs.answer(prompts_for(image_hw, np.zeros((1, 1), np.float32))["point"])
-    prompts = prompts_for(image_hw, first.low_res[-1])
+    every = prompts_for(image_hw, first.low_res[-1])
+    prompts = {kind: prompt for kind, prompt in every.items() if ours.takes(prompt)}
     report: dict[str, Any] = {
         "image_hw": image_hw,
         "embedding": difference(ours.embedding, theirs.embedding),
@@ -107,5 +117,7 @@ def failures(report: Mapping[str, Any]) -> list[str]:
         rows |= {f"{kind}, {n}": entry[n] for n in ("low_res_masks", "iou_predictions")}
         if entry["pixels_alike"] < LEAST_AGREEMENT:
             found.append(f"{kind}: {entry['pixels_alike']:.5f} of the pixels alike")
-    found += [f"{n}: {r['most']:.2g} of the range" for n, r in rows.items() if r["most"] > MOST_DIFFERENCE]
+    found += [
+        f"{n}: {r['most']:.2g} of the range" for n, r in rows.items() if r["most"] > MOST_DIFFERENCE
+    ]
     return [f"{Path(report.get('photo', '')).name}: {text}" for text in found]

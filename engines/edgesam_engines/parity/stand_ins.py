@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from edgesam_rt.imaging.resample import pil_bilinear
 
 
-def install() -> None:
-    """Put stand-ins where torchvision and timm are missing; what is there stays."""
+def install(unneeded: Iterable[str] = ()) -> None:
+    """Put stand-ins where torchvision and timm are missing; what is there stays.
+
+    Args:
+        unneeded: further modules; whatever is asked of them is an empty class.
+    """
     for name, make in (("torchvision", _torchvision), ("timm", _timm)):
         if name not in sys.modules and importlib.util.find_spec(name) is None:
             sys.modules.update(make())
+    for name in unneeded:
+        if name not in sys.modules:
+            sys.modules.update(_empty(name))
 
 
 def _modules(*names: str) -> dict[str, Any]:
@@ -28,6 +37,45 @@ def _modules(*names: str) -> dict[str, Any]:
         if parent:
             setattr(made[parent], last, made[name])
     return made
+
+
+class _Empty(ModuleType):
+    """A module where every name is an empty class."""
+
+    __path__: ClassVar[list[str]] = []
+
+    def __getattr__(self, name: str) -> type:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (dict,), {})
+
+
+def _empty(name: str) -> dict[str, ModuleType]:
+    """A module and those it is in, as far as they are not there."""
+    parts = name.split(".")
+    above = (".".join(parts[: i + 1]) for i in range(len(parts)))
+    return {n: _Empty(n) for n in above if n not in sys.modules}
+
+
+class _Compose:
+    """torchvision's chain of transforms."""
+
+    def __init__(self, steps: Sequence[Callable[[Any], Any]]) -> None:
+        self.steps = steps
+
+    def __call__(self, x: Any) -> Any:
+        for step in self.steps:
+            x = step(x)
+        return x
+
+
+def _to_tensor() -> Callable[[Any], Tensor]:
+    return lambda pixels: torch.from_numpy(np.array(pixels)).permute(2, 0, 1).float().div(255)
+
+
+def _normalize(mean: Sequence[float], std: Sequence[float]) -> Callable[[Tensor], Tensor]:
+    middle, spread = torch.tensor(mean).view(-1, 1, 1), torch.tensor(std).view(-1, 1, 1)
+    return lambda x: (x - middle) / spread
 
 
 def _torchvision() -> dict[str, Any]:
@@ -42,6 +90,10 @@ def _torchvision() -> dict[str, Any]:
     functional = made["torchvision.transforms.functional"]
     functional.to_pil_image = np.asarray
     functional.resize = lambda pixels, size: pil_bilinear(pixels, tuple(size))
+    functional.InterpolationMode = None
+    transforms = made["torchvision.transforms"]
+    transforms.Compose, transforms.ToTensor = _Compose, _to_tensor
+    transforms.Normalize = _normalize
     made["torchvision.ops.boxes"].batched_nms = None
     made["torchvision.ops.boxes"].box_area = None
     return made
@@ -53,11 +105,37 @@ class _DropPath(nn.Identity):
         super().__init__()
 
 
+class _SqueezeExcite(nn.Module):
+    """timm's, as far as it is used: a quarter of the channels to the nearest multiple of 8."""
+
+    def __init__(self, channels: int, ratio: float) -> None:
+        super().__init__()
+        inside = max(8, int(channels * ratio + 4) // 8 * 8)
+        self.fc1, self.fc2 = nn.Conv2d(channels, inside, 1), nn.Conv2d(inside, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        means = x.mean((2, 3), keepdim=True)
+        return x * torch.sigmoid(self.fc2(torch.relu(self.fc1(means))))
+
+
 def _timm() -> dict[str, Any]:
-    made = _modules("timm", "timm.models", "timm.models.layers", "timm.models.registry")
+    made = _modules(
+        *("timm", "timm.models", "timm.models.layers", "timm.models.registry"),
+        "timm.models.vision_transformer",
+    )
+    registered: dict[str, Callable[..., nn.Module]] = {}
+
+    def register_model(function: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+        registered[function.__name__] = function
+        return function
+
     layers = made["timm.models.layers"]
     layers.DropPath = _DropPath
     layers.to_2tuple = lambda n: n if isinstance(n, tuple) else (n, n)
     layers.trunc_normal_ = nn.init.trunc_normal_
-    made["timm.models.registry"].register_model = lambda function: function
+    layers.SqueezeExcite = _SqueezeExcite
+    made["timm.models.vision_transformer"].trunc_normal_ = nn.init.trunc_normal_
+    for module in (made["timm.models.registry"], made["timm.models"]):
+        module.register_model = register_model
+    made["timm.models"].create_model = lambda name: registered[name]()
     return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,21 +36,20 @@ class Answers(NamedTuple):
 class Predictor:
     """An upstream predictor that has looked at a picture: the form all SAM's kin share."""
 
-    def __init__(self, predictor: Any, pixels: U8, *, choice: bool = True) -> None:
-        self._predictor, self._choice = predictor, choice
+    def __init__(self, predictor: Any, pixels: U8, calls: Sequence[Mapping[str, Any]]) -> None:
+        self._predictor, self._calls = predictor, calls
         predictor.set_image(pixels)
 
     @property
     def embedding(self) -> F32:
         """(256, grid, grid)."""
-        made: F32 = self._predictor.get_image_embedding()[0].numpy()
+        made: F32 = self._predictor.features[0].numpy()
         return made
 
     def answer(self, prompt: Prompt) -> Answers:
         """All answers, the one to clear prompts first where upstream gives it."""
         given = _as_arguments(prompt)
-        calls = [{"multimask_output": False}, {"multimask_output": True}] if self._choice else [{}]
-        parts = [self._predictor.predict(**given, **call) for call in calls]
+        parts = [self._predictor.predict(**given, **call) for call in self._calls]
         masks, iou, low_res = (np.concatenate(each) for each in zip(*parts, strict=True))
         return Answers(low_res, iou, masks)
 
@@ -75,17 +74,24 @@ class Upstream:
         build: "module:name" of a function that makes it, and the arguments it takes.
         predictor: "module:name" of its predictor.
         source: folder of the checkout that its modules are found in.
-        choice: whether its predictor has `multimask_output`; if not, it gives answers 1 to 3.
+        calls: what its predictor is to be asked with, so that it gives all its answers in order.
         wrapper: key under which official files keep the weights; None if they are all there is.
         arguments: of `build`.
+        family: ours; None for the row's name.
+        unneeded: modules that its code imports and this does not use; stood in for if missing.
     """
 
     build: str
     predictor: str
     source: str = "."
-    choice: bool = True
+    calls: tuple[Mapping[str, Any], ...] = (
+        {"multimask_output": False},
+        {"multimask_output": True},
+    )
     wrapper: str | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
+    family: str | None = None
+    unneeded: tuple[str, ...] = ()
 
     def model(self, checkout: Path) -> nn.Module:
         """The model as upstream's code makes it, in eval mode.
@@ -93,7 +99,7 @@ class Upstream:
         Raises:
             ConfigError: the folder is no checkout of it.
         """
-        stand_ins.install()
+        stand_ins.install(self.unneeded)
         sys.path.insert(0, str(checkout / self.source))
         made: nn.Module = _find(self.build, checkout)(**self.arguments)
         return made.eval()
@@ -106,7 +112,7 @@ class Upstream:
 
     def looks(self, model: nn.Module, pixels: U8, checkout: Path) -> Predictor:
         """Its predictor on a picture."""
-        return Predictor(_find(self.predictor, checkout)(model), pixels, choice=self.choice)
+        return Predictor(_find(self.predictor, checkout)(model), pixels, self.calls)
 
 
 def _find(name: str, checkout: Path) -> Callable[..., Any]:
@@ -121,11 +127,43 @@ def _find(name: str, checkout: Path) -> Callable[..., Any]:
 
 
 TABLE: dict[str, Upstream] = {
+    "edgesam": Upstream(
+        "edge_sam:sam_model_registry.[edge_sam]",
+        "edge_sam:SamPredictor",
+        calls=({"num_multimask_outputs": 4},),
+        unneeded=(
+            *("loralib", "mmdet.models.dense_heads", "mmdet.models.necks", "mmengine"),
+            *("projects.EfficientDet", "yacs.config"),
+        ),
+    ),
+    **{
+        f"efficient-sam-{size}": Upstream(
+            "efficient_sam.efficient_sam:build_efficient_sam",
+            "edgesam_engines.parity.efficient_sam:EfficientSamPredictor",
+            calls=({},),
+            wrapper="model",
+            arguments={"encoder_patch_embed_dim": dim, "encoder_num_heads": dim // 64},
+            family="efficient-sam",
+        )
+        for size, dim in (("ti", 192), ("s", 384))
+    },
+    **{
+        f"efficientvit-sam-{size}": Upstream(
+            "efficientvit.sam_model_zoo:create_efficientvit_sam_model",
+            "efficientvit.models.efficientvit.sam:EfficientViTSamPredictor",
+            arguments={"name": f"efficientvit-sam-{size}", "pretrained": False},
+            unneeded=("efficientvit.apps.trainer.run_config", "omegaconf", "triton.language"),
+            family="efficientvit-sam",
+        )
+        for size in ("l0", "l1", "l2")
+    },
     "mobilesam": Upstream("mobile_sam:sam_model_registry.[vit_t]", "mobile_sam:SamPredictor"),
-    "sam": Upstream(
-        "segment_anything:sam_model_registry.[vit_b]", "segment_anything:SamPredictor"
+    "repvit-sam": Upstream(
+        "repvit_sam:sam_model_registry.[repvit]", "repvit_sam:SamPredictor", source="sam"
     ),
-    "tinysam": Upstream(
-        "tinysam:sam_model_registry.[vit_t]", "tinysam:SamPredictor", choice=False
+    "sam": Upstream("segment_anything:sam_model_registry.[vit_b]", "segment_anything:SamPredictor"),
+    "slimsam": Upstream(
+        "segment_anything:sam_model_registry.[vit_p77]", "segment_anything:SamPredictor"
     ),
+    "tinysam": Upstream("tinysam:sam_model_registry.[vit_t]", "tinysam:SamPredictor", calls=({},)),
 }

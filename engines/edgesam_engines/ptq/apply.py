@@ -106,7 +106,7 @@ def maker_of(
     """
     slopes: dict[str, float] = {}
     if quantization.gelu == "sigmoid":
-        graph, slopes = gelu.as_sigmoids(source.graph, source.feeds.few(PICTURES))
+        graph, slopes = gelu.as_sigmoids(source.graph, source.feeds)
         source = replace(source, graph=graph)
     equalised: dict[str, Any] = {"mode": quantization.equalise}
     if quantization.equalise != "off":

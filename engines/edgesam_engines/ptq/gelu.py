@@ -12,7 +12,8 @@ says what that costs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,16 +25,21 @@ from edgesam_engines.ptq.graphs import (
     constants,
     copied,
     float_tensors,
-    grouped,
     makers,
     readers,
 )
 from edgesam_engines.ptq.rounding import dequantized
-from edgesam_engines.ptq.statistics import WATCHED_BYTES, watch
+from edgesam_engines.ptq.statistics import watch
 from edgesam_rt.types import F32, F64
 
 SLOPES: F64 = np.linspace(1.5, 1.8, 61)  # 1.596 has GELU's curvature at 0, 1.702 its tails
-LOOKED_AT = 1 << 14  # values of a tensor, evenly spread, that a slope is fitted to
+CORES = {"Erf", "Tanh"}  # what an exact GELU and its usual approximation are built around
+_SIMPLE = {"Add", "Div", "Mul", "Pow"}
+_MOST = 6  # such nodes in front of a core
+LOOKED_AT = 1 << 14  # values of a tensor and picture, evenly spread, that a slope is fitted to
+PICTURES = 2
+Makers = Mapping[str, onnx.NodeProto]
+Readers = Mapping[str, list[onnx.NodeProto]]
 
 
 @dataclass(frozen=True)
@@ -51,30 +57,58 @@ class Gelu:
 
 
 def gelus(model: onnx.ModelProto) -> list[Gelu]:
-    """Those of a float graph, as one node or as an exporter spells it out around an Erf."""
+    """Those of a float graph, as one node or as an exporter spells them out."""
+    made, read = makers(model), readers(model)
+    known = {i.name for i in model.graph.initializer}
     found = []
     for node in model.graph.node:
         if node.op_type == "Gelu":
             found.append(Gelu(node.input[0], node.output[0], (node.name,)))
-        elif node.op_type == "Erf" and (spelled := _around(model, node)) is not None:
+        elif node.op_type in CORES and (spelled := _around(node, made, read, known)) is not None:
             found.append(spelled)
     return found
 
 
-def _around(model: onnx.ModelProto, erf: onnx.NodeProto) -> Gelu | None:
-    """X * (erf(x / sqrt 2) + 1) * 0.5, in whichever order its two products come."""
-    values, made, read = constants(model), makers(model), readers(model)
-    inner = made[erf.input[0]]
-    (source,) = [name for name in inner.input if name not in values] or [""]
-    chain, products = [inner, erf], 0
-    while products < 2 and len(behind := read.get(chain[-1].output[0], [])) == 1:
-        chain.append(behind[0])
-        products += behind[0].op_type == "Mul"
-    if [n.op_type for n in chain[2:]] != ["Add", "Mul", "Mul"]:
+def _around(core: onnx.NodeProto, made: Makers, read: Readers, known: set[str]) -> Gelu | None:
+    """0.5 * x * (1 + core(something of x)), in whichever order its products come."""
+    behind = list(itertools.islice(_chain(core, read), 3))
+    if [n.op_type for n in behind] != ["Add", "Mul", "Mul"]:
         return None
-    if not any(source in n.input for n in chain[3:]):
+    own = {name for n in (core, *behind) for name in n.output}
+    sources = {name for n in behind for name in n.input} - own - known
+    if len(sources) != 1:
         return None
-    return Gelu(source, chain[-1].output[0], tuple(n.name for n in chain))
+    (source,) = sources
+    before = _inside(core, source, made, known)
+    if before is None:
+        return None
+    nodes = (*before, core, *behind)
+    return Gelu(source, behind[-1].output[0], tuple(n.name for n in nodes))
+
+
+def _chain(node: onnx.NodeProto, read: Readers) -> Iterator[onnx.NodeProto]:
+    """The nodes behind one, each the only reader of the last."""
+    while len(behind := read.get(node.output[0], [])) == 1:
+        (node,) = behind
+        yield node
+
+
+def _inside(
+    core: onnx.NodeProto, source: str, made: Makers, known: set[str]
+) -> list[onnx.NodeProto] | None:
+    """The nodes between a tensor and the core; None if that depends on something else."""
+    found: dict[str, onnx.NodeProto] = {}
+    waiting = list(core.input)
+    while waiting:
+        name = waiting.pop()
+        if name == source or name in known or name in found:
+            continue
+        maker = made.get(name)
+        if maker is None or maker.op_type not in _SIMPLE or len(found) == _MOST:
+            return None
+        found[name] = maker
+        waiting += maker.input
+    return [*found.values()]
 
 
 def as_sigmoids(model: onnx.ModelProto, feeds: Feeds) -> tuple[onnx.ModelProto, dict[str, float]]:
@@ -91,7 +125,7 @@ def as_sigmoids(model: onnx.ModelProto, feeds: Feeds) -> tuple[onnx.ModelProto, 
         CalibrationError: there is no picture.
     """
     found = gelus(model)
-    slopes = _fitted(model, found, feeds) if found else {}
+    slopes = _fitted(model, found, feeds.few(PICTURES)) if found else {}
     out = copied(model)
     for gelu in found:
         _replace(out, gelu, slopes[gelu.output])
@@ -100,22 +134,38 @@ def as_sigmoids(model: onnx.ModelProto, feeds: Feeds) -> tuple[onnx.ModelProto, 
 
 def _fitted(model: onnx.ModelProto, found: list[Gelu], feeds: Feeds) -> dict[str, float]:
     """By output: the slope with the least squared error."""
-    shapes = float_tensors(model)
-    errors = {g.output: np.zeros(len(SLOPES)) for g in found}
-    for group in grouped({g.output: shapes[g.output] for g in found}, WATCHED_BYTES // 2):
-        pairs = {g.output: g.source for g in found if g.output in group}
-        for values in watch(model, [*pairs, *pairs.values()], feeds):
-            for output, source in pairs.items():
-                errors[output] += _squared_errors(values[source], values[output])
+    pairs = {g.output: g.source for g in found}
+    thinned = _thinned(model, [*pairs, *pairs.values()])
+    errors = {output: np.zeros(len(SLOPES)) for output in pairs}
+    for values in watch(thinned, [f"{n}/some" for n in {*pairs, *pairs.values()}], feeds):
+        for output, source in pairs.items():
+            errors[output] += _squared_errors(values[f"{source}/some"], values[f"{output}/some"])
     return {name: round(float(SLOPES[e.argmin()]), 4) for name, e in errors.items()}
 
 
+def _thinned(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:
+    """A graph that also makes NAME/some: every so many-th value of each tensor, picked inside."""
+    shapes, out = float_tensors(model), copied(model)
+    for name in {*names}:
+        step = max(1, int(np.prod(shapes[name], dtype=np.int64)) // LOOKED_AT)
+        bounds = {"flat": [-1], "zero": [0], "to": [np.iinfo(np.int64).max], "step": [step]}
+        for what, value in bounds.items():
+            constant = numpy_helper.from_array(np.array(value, np.int64), f"{name}/{what}")
+            out.graph.initializer.append(constant)
+        ends = [f"{name}/{what}" for what in ("zero", "to", "zero", "step")]
+        out.graph.node.extend(
+            [
+                helper.make_node("Reshape", [name, f"{name}/flat"], [f"{name}/line"]),
+                helper.make_node("Slice", [f"{name}/line", *ends], [f"{name}/some"]),
+            ]
+        )
+    return out
+
+
 def _squared_errors(x: F32, wanted: F32) -> F64:
-    """Of every slope, summed over some of the values."""
-    step = max(1, x.size // LOOKED_AT)
-    some = x.ravel()[::step].astype(np.float64)
-    exact = wanted.ravel()[::step]
-    return np.array([np.square(some / (1 + np.exp(-s * some)) - exact).sum() for s in SLOPES])
+    """Of every slope, summed over the values."""
+    x = x.astype(np.float64)
+    return np.array([np.square(x / (1 + np.exp(-s * x)) - wanted).sum() for s in SLOPES])
 
 
 def _replace(model: onnx.ModelProto, gelu: Gelu, slope: float) -> None:

@@ -26,7 +26,7 @@ from edgesam_engines.train.cli import pick_device, prepare
 from edgesam_engines.train.config import Recipe, RecipeError, load_recipe, read_strictly
 from edgesam_engines.train.loop import Trainer
 from edgesam_engines.train.memory import keep_memory
-from edgesam_engines.train.samples import batch_loader
+from edgesam_engines.train.samples import Batches, batch_loader
 from edgesam_engines.train.sources import Split, split_sources
 from edgesam_engines.train.validate import Tally, examine
 
@@ -93,7 +93,7 @@ def run_variant(recipe: Recipe, split: Split, init: Path, device: torch.device) 
     """Train from `init` and measure the raw weights: a short run outruns no average."""
     trainer = Trainer.create(recipe, device, init=init)
     photos = recipe.batch.photos_cuda if device.type == "cuda" else recipe.batch.photos_cpu
-    for step, sample in enumerate(batch_loader(recipe, split, photos, 0)):
+    for step, sample in enumerate(batch_loader(Batches(recipe, split, photos), recipe, 0)):
         stats = trainer.step(sample, step)
         if (step + 1) % recipe.saving.log_every_steps == 0:
             log.info("step %d loss %.3f", step + 1, stats["loss"])

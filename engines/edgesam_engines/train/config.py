@@ -155,6 +155,8 @@ class Optim(_Strict, frozen=True):
     betas: tuple[float, float]
     clip: Positive  # largest norm of the gradient
     ema: Annotated[float, Meta(ge=0.0, lt=1.0)]
+    hold_norms: bool = False  # BatchNorms keep their statistics from the first step on, not only
+    # in the decay: for data too few to estimate them on
 
 
 class Schedule(_Strict, frozen=True):
@@ -179,6 +181,7 @@ class Validation(_Strict, frozen=True):
     max_photos: AtLeastOne  # per source
     max_objects: AtLeastOne  # per photo
     min_object: AtLeastOne = 30  # pixels of the photo
+    first: bool = False  # also before the first step
 
 
 class Saving(_Strict, frozen=True):
@@ -187,6 +190,21 @@ class Saving(_Strict, frozen=True):
     every_minutes: Positive
     log_every_steps: AtLeastOne
     keep_before_decay: bool = True  # a copy of the checkpoint from which the run can be extended
+
+
+class Distil(_Strict, frozen=True):
+    """What is learnt from a teacher, and what it is asked; see `distil/`."""
+
+    share: Share = 1.0  # part of the steps on its answers, where there are labels to learn from too
+    encoder_steps: Count = 0  # first steps, on embeddings alone
+    embedding: Weight = 1.0
+    tokens: Weight = 0.5
+    points_per_side: AtLeastOne = 8  # of the grid it is asked on
+    objects: AtLeastOne = 16  # kept per photo
+    min_predicted_iou: Share = 0.7
+    min_stability: Share = 0.85  # IoU of the mask cut at logits 1 and -1
+    nms: Share = 0.7  # of two answers whose boxes overlap more, the better one is kept
+    cache_mib: AtLeastOne = 8000  # of its answers on disk; photos beyond are not used
 
 
 class Recipe(_Strict, frozen=True):
@@ -206,6 +224,7 @@ class Recipe(_Strict, frozen=True):
     schedule: Schedule
     validation: Validation
     saving: Saving
+    distil: Distil | None = None  # needs a teacher
 
 
 def read_strictly(path: Path, kind: type[Section]) -> Section:
@@ -248,6 +267,8 @@ def _contradiction(recipe: Recipe) -> str | None:
         return "schedule: warm-up and decay are longer than the training"
     if s.integer_steps > s.decay_steps:
         return "schedule: integer_steps begin before the decay, where BatchNorms still move"
+    if recipe.distil is not None and recipe.distil.encoder_steps > s.total_steps:
+        return "distil.encoder_steps: more than the whole training has"
     return None
 
 

@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from edgesam_engines.train.checkpoint import replace_file
+from edgesam_engines.train.checkpoint import replace_bytes
 from edgesam_engines.train.journal import read_journal
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _GAP = 760, 220, 56, 34, 56
@@ -40,11 +40,7 @@ def draw_curves(journal: Path, target: Path) -> None:
         f'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>'
         f"{body}</svg>\n"
     )
-    replace_file(target, lambda p: _write(p, svg))
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, "utf-8")
+    replace_bytes(target, svg.encode())
 
 
 def _points(records: Sequence[dict[str, Any]], kind: str, name: str) -> Points:

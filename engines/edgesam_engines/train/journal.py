@@ -14,6 +14,14 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._end_cut_line()
+
+    def _end_cut_line(self) -> None:
+        """So that the next record does not join a line that a crash cut off."""
+        written = self._path.read_bytes() if self._path.exists() else b""
+        if written and not written.endswith(b"\n"):
+            with self._path.open("a", encoding="utf-8") as f:
+                f.write("\n")
 
     def add(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
         """Append one record in a single write."""

@@ -13,12 +13,15 @@ from pathlib import Path
 from types import FrameType
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from edgesam_engines.families.pocketsam import PocketSAM
 from edgesam_engines.train import checkpoint as files
 from edgesam_engines.train.config import Recipe, recipe_hash
 from edgesam_engines.train.curves import draw_curves
+from edgesam_engines.train.distil.heads import Heads
+from edgesam_engines.train.distil.samples import Distillation
 from edgesam_engines.train.integers import round_encoder
 from edgesam_engines.train.journal import Journal, RunningMean
 from edgesam_engines.train.network import (
@@ -34,12 +37,13 @@ from edgesam_engines.train.network import (
     widths_of,
 )
 from edgesam_engines.train.rounds import Game, Stats, Targets, run_rounds
-from edgesam_engines.train.samples import TARGET_STRIDE, Sample, batch_loader
+from edgesam_engines.train.samples import TARGET_STRIDE, Batches, Sample, batch_loader
 from edgesam_engines.train.schedule import decay_start, rate_at
 from edgesam_engines.train.sources import Split
 from edgesam_engines.train.threads import ThreadTuner
-from edgesam_engines.train.validate import validate
+from edgesam_engines.train.validate import Figures, validate
 
+_PATIENCE = 2  # signals after which the step in progress is not waited for
 JOURNAL, CURVES = "journal.jsonl", "curves.svg"
 log = logging.getLogger(__name__)
 
@@ -53,6 +57,7 @@ class Trainer:
     model: PocketSAM
     ema: Ema
     optimizer: torch.optim.AdamW
+    heads: Heads | None = None  # of a distillation
     rounded: bool = False  # whether the encoder computes as its INT8 engine will
 
     @classmethod
@@ -63,6 +68,7 @@ class Trainer:
         *,
         pretrained: bool = True,
         init: Path | None = None,
+        heads: Heads | None = None,
     ) -> Trainer:
         """A run at its first step, from the ImageNet trunk or from earlier weights."""
         if init is None:
@@ -76,7 +82,14 @@ class Trainer:
         freeze(model, recipe.optim.frozen_blocks)
         model.train()
         ema = Ema(model, recipe.optim.ema)
-        return cls(recipe, device, model, ema, new_optimizer(model, recipe.optim))
+        heads = heads.to(device) if heads is not None else None
+        optimizer = new_optimizer(model, recipe.optim, heads)
+        return cls(recipe, device, model, ema, optimizer, heads)
+
+    @property
+    def parts(self) -> files.Parts:
+        """What a checkpoint holds."""
+        return files.Parts(self.model, self.ema, self.optimizer, self.heads)
 
     def step(self, sample: Sample, step: int) -> Stats:
         """One optimisation step; `step` counts from 0 and seeds the prompts.
@@ -88,16 +101,7 @@ class Trainer:
         self._enter_phase(step)
         for group in self.optimizer.param_groups:
             group["lr"] = rules.lr * rate_at(step, self.recipe.schedule) * group["scale"]
-        generator = torch.Generator(self.device).manual_seed(self.recipe.seed * 1_000_003 + step)
-        x = to_input(sample.images, self.device)
-        cover = sample.targets.to(self.device)
-        targets = Targets.from_bytes(cover, TARGET_STRIDE, self.recipe.loss)
-        on_gpu = self.device.type == "cuda"
-        with self._autocast(on_gpu):
-            embedding = encode(self.model, x, rules.frozen_blocks)
-        scorer = self._autocast(on_gpu or self.recipe.hardware.bf16_on_cpu)
-        game = Game(self.model, embedding, targets, self.recipe, generator, scorer)
-        loss, stats = run_rounds(game)
+        loss, stats = self._loss(sample, step)
         if not math.isfinite(stats["loss"]):
             raise FloatingPointError(f"loss {stats['loss']} at step {step}")
         self.optimizer.zero_grad(set_to_none=True)
@@ -107,10 +111,25 @@ class Trainer:
         self.ema.update(self.model, step)
         return {**stats, "gradient": float(norm)}
 
+    def _loss(self, sample: Sample, step: int) -> tuple[Tensor, Stats]:
+        generator = torch.Generator(self.device).manual_seed(self.recipe.seed * 1_000_003 + step)
+        x = to_input(sample.images, self.device)
+        cover = sample.targets.to(self.device)
+        targets = Targets.from_bytes(cover, TARGET_STRIDE, self.recipe.loss)
+        on_gpu = self.device.type == "cuda"
+        with self._autocast(on_gpu):
+            embedding = encode(self.model, x, self.recipe.optim.frozen_blocks)
+        scorer = self._autocast(on_gpu or self.recipe.hardware.bf16_on_cpu)
+        game = Game(self.model, embedding, targets, self.recipe, generator, scorer)
+        if sample.teacher is None:
+            return run_rounds(game)
+        assert self.heads is not None
+        return self.heads.loss(game, sample.teacher, step)
+
     def _enter_phase(self, step: int) -> None:
         """What changes towards the end of the schedule, also where a run is resumed late."""
         schedule = self.recipe.schedule
-        if step >= decay_start(schedule):
+        if self.recipe.optim.hold_norms or step >= decay_start(schedule):
             hold_norms(self.model)
         if step >= schedule.total_steps - schedule.integer_steps and not self.rounded:
             log.info("step %d: from here the encoder computes in integers", step)
@@ -121,8 +140,28 @@ class Trainer:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
 
+class Watch:
+    """Is told how a run goes; by default nobody is."""
+
+    def step(self, done: int, figures: Stats) -> None:
+        """`done` steps are done; running means of their figures."""
+
+    def validated(self, done: int, figures: Figures) -> None:
+        """The figures of `validate` after so many steps."""
+
+    def stopped(self, done: int, number: int) -> None:
+        """A signal ended the run; everything is saved."""
+
+
 def train(
-    recipe: Recipe, split: Split, out: Path, device: torch.device, init: Path | None = None
+    recipe: Recipe,
+    split: Split,
+    out: Path,
+    device: torch.device,
+    init: Path | None = None,
+    *,
+    distillation: Distillation | None = None,
+    watch: Watch | None = None,
 ) -> bool:
     """Run or go on with a training.
 
@@ -132,76 +171,103 @@ def train(
         out: folder of checkpoint, journal, curves and weights; made if missing.
         device: where to run.
         init: weights to start from where there is no checkpoint yet; None: the ImageNet trunk.
+        distillation: a teacher's answers to learn from as well.
+        watch: is told how it goes.
 
     Returns:
         Whether the recipe's last step is done; False after SIGTERM or SIGINT.
     """
     out.mkdir(parents=True, exist_ok=True)
     path, digest = out / files.CHECKPOINT, recipe_hash(recipe)
-    trainer = Trainer.create(recipe, device, init=path if path.exists() else init)
-    start = 0
-    if path.exists():
-        start = files.load_checkpoint(path, trainer.model, trainer.ema, trainer.optimizer, digest)
+    heads = distillation.heads() if distillation is not None else None
+    trainer = Trainer.create(recipe, device, init=path if path.exists() else init, heads=heads)
+    start = files.load_checkpoint(path, trainer.parts, digest) if path.exists() else 0
     journal = Journal(out / JOURNAL)
     journal.add("start", start, {"recipe": recipe.name, "hash": digest, "device": device.type})
     log.info("%s (%s) from step %d of %d", recipe.name, digest, start, recipe.schedule.total_steps)
+    photos = recipe.batch.photos_cuda if device.type == "cuda" else recipe.batch.photos_cpu
+    batches: Dataset[Sample] = Batches(recipe, split, photos)
+    if distillation is not None:
+        batches = distillation.mixed_with(batches, photos, labelled=any(split.train.values()))
+    watch = watch or Watch()
     with _stop_signals() as stopped:
-        done = _run(trainer, split, out, start, journal, stopped)
+        run = _Run(trainer, split, out, journal, watch, stopped)
+        if start == 0 and recipe.validation.first:
+            run.validate(0)
+        done = run.steps(batches, start)
     _save(trainer, out, done)
+    if stopped:
+        watch.stopped(done, stopped[0])
     return done >= recipe.schedule.total_steps
 
 
-def _run(
-    trainer: Trainer, split: Split, out: Path, start: int, journal: Journal, stopped: list[int]
-) -> int:
-    """Steps until the last or a signal; gives the number of steps done."""
-    recipe = trainer.recipe
-    on_gpu = trainer.device.type == "cuda"
-    photos = recipe.batch.photos_cuda if on_gpu else recipe.batch.photos_cpu
-    tuner = ThreadTuner(1 if on_gpu else recipe.hardware.threads)
-    means, clock, saved = RunningMean(), time.monotonic(), time.monotonic()
-    done = start
-    for done, sample in enumerate(batch_loader(recipe, split, photos, start), start + 1):
-        waited = time.monotonic() - clock
-        stats = trainer.step(sample, done - 1)
-        seconds = time.monotonic() - clock
-        means.add({**stats, "seconds": seconds, "waited": waited, "threads": tuner.threads})
-        tuner.observe(sample.images[..., 0].numel(), seconds - waited)
-        if done % recipe.saving.log_every_steps == 0:
-            rate = trainer.optimizer.param_groups[1]["lr"]
-            journal.add("step", done, {**means.rounded(), "lr": round(rate, 7)})
-            log.info("step %d %s", done, means.rounded())
-        if done % recipe.validation.every_steps == 0 or done == recipe.schedule.total_steps:
-            journal.add(
-                "validation", done, validate(trainer.ema.model, split, recipe, trainer.device)
-            )
-            draw_curves(out / JOURNAL, out / CURVES)
-        if time.monotonic() - saved > 60 * recipe.saving.every_minutes:
-            _save(trainer, out, done)
-            saved = time.monotonic()
-        if done == decay_start(recipe.schedule) and recipe.saving.keep_before_decay:
-            _save(trainer, out, done, files.BEFORE_DECAY)
-        if stopped:
-            log.info("stopped by signal %d after step %d", stopped[0], done)
-            break
-        clock = time.monotonic()
-    return done
+@dataclass
+class _Run:
+    """A run in progress."""
+
+    trainer: Trainer
+    split: Split
+    out: Path
+    journal: Journal
+    watch: Watch
+    stopped: list[int]
+
+    def validate(self, done: int) -> None:
+        """Measure the averaged weights, and note it."""
+        trainer = self.trainer
+        figures = validate(trainer.ema.model, self.split, trainer.recipe, trainer.device)
+        self.journal.add("validation", done, figures)
+        self.watch.validated(done, figures)
+        draw_curves(self.out / JOURNAL, self.out / CURVES)
+
+    def steps(self, batches: Dataset[Sample], start: int) -> int:
+        """Steps until the last or a signal; gives the number of steps done."""
+        trainer, recipe = self.trainer, self.trainer.recipe
+        on_gpu = trainer.device.type == "cuda"
+        tuner = ThreadTuner(1 if on_gpu else recipe.hardware.threads)
+        means, clock, saved = RunningMean(), time.monotonic(), time.monotonic()
+        done = start
+        for done, sample in enumerate(batch_loader(batches, recipe, start), start + 1):
+            waited = time.monotonic() - clock
+            stats = trainer.step(sample, done - 1)
+            seconds = time.monotonic() - clock
+            means.add({**stats, "seconds": seconds, "waited": waited, "threads": tuner.threads})
+            tuner.observe(sample.images[..., 0].numel(), seconds - waited)
+            self.watch.step(done, means.rounded())
+            if done % recipe.saving.log_every_steps == 0:
+                rate = trainer.optimizer.param_groups[1]["lr"]
+                self.journal.add("step", done, {**means.rounded(), "lr": round(rate, 7)})
+                log.info("step %d %s", done, means.rounded())
+            if done % recipe.validation.every_steps == 0 or done == recipe.schedule.total_steps:
+                self.validate(done)
+            if time.monotonic() - saved > 60 * recipe.saving.every_minutes:
+                _save(trainer, self.out, done)
+                saved = time.monotonic()
+            if done == decay_start(recipe.schedule) and recipe.saving.keep_before_decay:
+                _save(trainer, self.out, done, files.BEFORE_DECAY)
+            if self.stopped:
+                log.info("stopped by signal %d after step %d", self.stopped[0], done)
+                break
+            clock = time.monotonic()
+        return done
 
 
 def _save(trainer: Trainer, out: Path, done: int, name: str = files.CHECKPOINT) -> None:
     digest = recipe_hash(trainer.recipe)
-    files.save_checkpoint(out / name, trainer.model, trainer.ema, trainer.optimizer, done, digest)
+    files.save_checkpoint(out / name, trainer.parts, done, digest)
     notes = {"recipe": trainer.recipe.name, "recipe_hash": digest, "step": str(done)}
     files.export_weights(out / files.WEIGHTS, trainer.ema.model, notes)
 
 
 @contextlib.contextmanager
 def _stop_signals() -> Iterator[list[int]]:
-    """A list that SIGTERM and SIGINT add themselves to, instead of ending the process."""
+    """A list that SIGTERM and SIGINT add themselves to; the third ends the process at once."""
     caught: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
         caught.append(number)
+        if len(caught) > _PATIENCE:
+            raise KeyboardInterrupt
 
     old = {s: signal.signal(s, note) for s in (signal.SIGTERM, signal.SIGINT)}
     try:

@@ -13,6 +13,7 @@ from edgesam_engines.families.pocketsam import Embedding, PocketSAM, Widths
 from edgesam_engines.train.config import Optim
 
 FITTED_LAST = {"judge.direct.weight"}  # zero until `honest` has fitted it
+HEADS_LR = 1e-3
 MEAN, SCALE = 127.0, 128.0  # of the model's input
 log = logging.getLogger(__name__)
 
@@ -103,8 +104,14 @@ def encode(model: PocketSAM, x: Tensor, blocks: int) -> Embedding:
     return model.encoder.pyramid(taps)
 
 
-def new_optimizer(model: PocketSAM, rules: Optim) -> torch.optim.AdamW:
-    """AdamW in three groups; each has `scale`, its learning rate relative to the common one."""
+def new_optimizer(
+    model: PocketSAM, rules: Optim, heads: nn.Module | None = None
+) -> torch.optim.AdamW:
+    """AdamW in groups; each has `scale`, its learning rate relative to the common one.
+
+    The heads of a distillation, which begin from nothing, learn at HEADS_LR whatever the recipe's
+    rate is.
+    """
     trunk = {id(p) for p in model.encoder.trunk.parameters()}
     slow: list[nn.Parameter] = []
     matrices: list[nn.Parameter] = []
@@ -121,6 +128,9 @@ def new_optimizer(model: PocketSAM, rules: Optim) -> torch.optim.AdamW:
         {"params": matrices, "scale": 1.0, "weight_decay": rules.weight_decay},
         {"params": vectors, "scale": 1.0, "weight_decay": 0.0},
     ]
+    if heads is not None:
+        scale = max(1.0, HEADS_LR / rules.lr)
+        groups.append({"params": list(heads.parameters()), "scale": scale, "weight_decay": 0.0})
     return torch.optim.AdamW(groups, lr=rules.lr, betas=rules.betas)
 
 

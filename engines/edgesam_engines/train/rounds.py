@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -30,6 +31,7 @@ from edgesam_engines.train.losses import (
 )
 from edgesam_engines.train.prompts import FIRST_SLOTS, error_clicks, first_prompts, tight_boxes
 
+TokenLoss = Callable[[Tensor], Tensor]  # (B, N, D) tokens of the first answers to a loss
 MASK_STRIDE = 4  # of the model's masks
 FAIR_IOU = 0.6  # an earlier mask this good says alone what is meant
 Stats = dict[str, float]
@@ -42,6 +44,7 @@ class Targets(NamedTuple):
     fine: Tensor  # (B, N, H, W)
     weight: Tensor  # (B, N, h4, w4) of the pixels in the cross entropy
     boxes: Tensor  # (B, N, 2, 2) tight, in image sides
+    trust: Tensor  # (B, N): what IoU these masks have themselves; 1 for true ones
 
     @classmethod
     def from_bytes(cls, coverage: Tensor, stride: int, rules: Loss) -> Targets:
@@ -49,7 +52,8 @@ class Targets(NamedTuple):
         fine = coverage.float() / 255
         coarse = functional.avg_pool2d(fine, MASK_STRIDE // stride)
         weight = outline_weight(coarse, rules.boundary, rules.boundary_radius)
-        return cls(coarse, fine, weight, tight_boxes(fine))
+        trust = torch.ones(fine.shape[:2], device=fine.device)
+        return cls(coarse, fine, weight, tight_boxes(fine), trust)
 
     def pick(self, objects: slice) -> Targets:
         """Some of the N."""
@@ -64,7 +68,15 @@ class Answer:
     scored: Tensor  # IoU logits before the mask was made
     judged: Tensor  # and after
     achieved: Tensor
+    worth: Tensor  # what to predict: the IoU with the truth, as far as the targets tell it
     loss: Tensor  # of each mask
+
+
+class First(NamedTuple):
+    """First prompts; the first `boxes` of the N objects are asked for by a box."""
+
+    prompts: Prompts
+    boxes: int
 
 
 @dataclass(frozen=True)
@@ -77,6 +89,8 @@ class Game:
     recipe: Recipe
     generator: Generator
     autocast: AbstractContextManager[object]
+    first: First | None = None  # None: drawn
+    token_loss: TokenLoss | None = None
 
     def score(self, prompts: Prompts) -> Tensor:
         """Mask tokens with their tails, in fp32."""
@@ -106,27 +120,19 @@ class Game:
         if rules.hard:
             loss = loss * hard_weight(achieved, rules.hard)
         loss = loss + rules.frame * frame_loss(frame, true.boxes)
-        return Answer(logits, scored.squeeze(-1), judged.view(b, n, m), achieved, loss)
+        worth = achieved * true.trust.unsqueeze(-1)
+        return Answer(logits, scored.squeeze(-1), judged.view(b, n, m), achieved, worth, loss)
 
 
 def _honesty(answer: Answer) -> Tensor:
     """(B, N, M): how wrong both predictions of the IoU are."""
-    before = iou_loss(answer.scored, answer.achieved)
-    return before + iou_loss(answer.judged, answer.achieved)
+    return iou_loss(answer.scored, answer.worth) + iou_loss(answer.judged, answer.worth)
 
 
 def run_rounds(game: Game) -> tuple[Tensor, Stats]:
     """Loss of all rounds, weighted as the recipe says, and figures to log."""
-    recipe, targets, generator = game.recipe, game.targets, game.generator
-    rules = recipe.prompts
-    b, n = targets.coarse.shape[:2]
-    device = targets.coarse.device
-    lucky = float(torch.rand((), generator=generator, device=device))
-    boxes = int(n * rules.box + lucky)  # so that the mean over the steps is exact
-    coords, labels = first_prompts(targets.coarse, targets.fine, boxes, rules, generator)
-    prompts = Prompts(
-        coords, labels, torch.zeros_like(targets.coarse), torch.zeros(b, n, 1, device=device)
-    )
+    recipe, rules = game.recipe, game.recipe.prompts
+    prompts, boxes = game.first or _draw_first(game)
     stats: Stats = {}
     loss, shown = _first_round(game, prompts, boxes, stats)
     total = recipe.loss.rounds[0] * loss
@@ -142,11 +148,27 @@ def run_rounds(game: Game) -> tuple[Tensor, Stats]:
     return total, stats
 
 
+def _draw_first(game: Game) -> First:
+    targets, generator, rules = game.targets, game.generator, game.recipe.prompts
+    n, device = targets.coarse.shape[1], targets.coarse.device
+    lucky = float(torch.rand((), generator=generator, device=device))
+    boxes = int(n * rules.box + lucky)  # so that the mean over the steps is exact
+    coords, labels = first_prompts(targets.coarse, targets.fine, boxes, rules, generator)
+    return First(without_mask(coords, labels, targets.coarse), boxes)
+
+
+def without_mask(coords: Tensor, labels: Tensor, like: Tensor) -> Prompts:
+    """Prompts of points and boxes alone; `like` has the shape of their masks."""
+    has_mask = torch.zeros(*labels.shape[:2], 1, device=labels.device)
+    return Prompts(coords, labels, torch.zeros_like(like), has_mask)
+
+
 def _first_round(game: Game, prompts: Prompts, boxes: int, stats: Stats) -> tuple[Tensor, Tensor]:
     """The loss, and the logits (B, N, h4, w4), detached, that a user would be shown."""
     tokens = game.score(prompts)
     total = torch.zeros((), device=tokens.device)
     shown = []
+    used = torch.zeros(tokens.shape[:2], dtype=torch.long, device=tokens.device)
     if boxes:
         answer = game.answer(tokens, prompts, slice(0, boxes), slice(0, 1))
         each = answer.loss + game.recipe.loss.iou * _honesty(answer)
@@ -165,6 +187,10 @@ def _first_round(game: Game, prompts: Prompts, boxes: int, stats: Stats) -> tupl
         stats["point_best"] = float(answer.achieved[:, :, 1:].amax(-1).mean())
         gap = (torch.sigmoid(answer.judged) - answer.achieved).detach().abs()
         stats["iou_error"] = float(gap.gather(2, best).mean())
+        used[:, boxes:] = answer.loss[:, :, 1:].argmin(-1) + 1
+    if game.token_loss is not None:
+        index = used[..., None, None].expand(-1, -1, 1, tokens.shape[-1] - TAIL)
+        total = total + game.token_loss(tokens.gather(2, index).squeeze(2)) * used.numel()
     return total / (tokens.shape[0] * tokens.shape[1]), torch.cat(shown, 1)
 
 

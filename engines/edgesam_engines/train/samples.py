@@ -31,6 +31,19 @@ class Sample(NamedTuple):
 
     images: Tensor  # (B, S, S, 3) uint8, RGB
     targets: Tensor  # (B, N, S / TARGET_STRIDE, S / TARGET_STRIDE) uint8, covered part of 255
+    teacher: TeacherView | None = None  # whose answers the targets are
+
+
+class TeacherView(NamedTuple):
+    """What a teacher made of the photos of a sample; see `distil/`."""
+
+    coords: Tensor  # (B, N, TRAINED_TOKENS, 2) of the prompts it was asked, in image sides
+    labels: Tensor  # (B, N, TRAINED_TOKENS)
+    boxes: int  # the first of the N are boxes
+    trust: Tensor  # (B, N) its predicted IoUs
+    tokens: Tensor  # (B, N, D) of its answers; D = 0 for a teacher without
+    embedding: Tensor  # (B, C, S / 8, S / 8)
+    seen: Tensor  # (B, 1, S / 8, S / 8) 1.0 where the photo is
 
 
 class PhotoDraw:
@@ -66,19 +79,12 @@ class Batches(Dataset[Sample]):
 
     def __getitem__(self, step: int) -> Sample:
         rng = np.random.default_rng([self._recipe.seed, step])
-        side = self._draw_side(step, rng)
+        side = draw_side(self._recipe, step, rng)
         made = [self._sample(side, rng) for _ in range(self._photos)]
         return Sample(
             torch.from_numpy(np.stack([image for image, _ in made])),
             torch.from_numpy(np.stack([target for _, target in made])),
         )
-
-    def _draw_side(self, step: int, rng: np.random.Generator) -> int:
-        batch = self._recipe.batch
-        late = step >= decay_start(self._recipe.schedule)
-        sides = batch.late_sides if late and batch.late_sides else batch.sides
-        shares = np.array(list(sides.values()), np.float64)
-        return int(rng.choice([int(s) for s in sides], p=shares / shares.sum()))
 
     def _sample(self, side: int, rng: np.random.Generator) -> tuple[Image, NDArray[np.uint8]]:
         rules = self._recipe.canvas
@@ -106,6 +112,14 @@ class Batches(Dataset[Sample]):
             count = int(rng.integers(low, high + 1))
             paste_things(canvas, count, lambda: photo(self._cutouts), rules, recipe.photo, rng)
         return canvas
+
+
+def draw_side(recipe: Recipe, step: int, rng: np.random.Generator) -> int:
+    """The side of a step's samples, px."""
+    late = step >= decay_start(recipe.schedule)
+    sides = recipe.batch.late_sides if late and recipe.batch.late_sides else recipe.batch.sides
+    shares = np.array(list(sides.values()), np.float64)
+    return int(rng.choice([int(s) for s in sides], p=shares / shares.sum()))
 
 
 def choose_objects(
@@ -145,11 +159,11 @@ class StepsFrom(Sampler[int]):
         return len(self._steps)
 
 
-def batch_loader(recipe: Recipe, split: Split, photos: int, start: int) -> DataLoader[Sample]:
+def batch_loader(batches: Dataset[Sample], recipe: Recipe, start: int) -> DataLoader[Sample]:
     """Batches from step `start` to the recipe's last, made ahead by worker processes."""
     workers = recipe.hardware.workers
     return DataLoader(
-        Batches(recipe, split, photos),
+        batches,
         batch_size=None,
         sampler=StepsFrom(start, recipe.schedule.total_steps),
         num_workers=workers,

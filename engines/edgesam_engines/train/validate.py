@@ -38,6 +38,7 @@ from edgesam_engines.train.sources import Entry, Image, Labelled, Split, decode
 from edgesam_rt.bench.protocols import calibration_error
 
 Mask = NDArray[np.bool_]
+Figures = Mapping[str, float | dict[str, float]]
 Clicks = list[tuple[float, float, int]]  # x, y in photo sides; label
 # `point` is what a user gets; `_scored`, `_stable`: had the answer been chosen by the first score,
 # by stability (the same mask at logits -1 and 1); `_best`: by the truth.
@@ -247,9 +248,7 @@ def examine(model: PocketSAM, split: Split, recipe: Recipe, device: torch.device
     return tally
 
 
-def validate(
-    model: PocketSAM, split: Split, recipe: Recipe, device: torch.device
-) -> Mapping[str, float | dict[str, float]]:
+def validate(model: PocketSAM, split: Split, recipe: Recipe, device: torch.device) -> Figures:
     """Mean figures of a model in eval mode on the validation part; empty without any object."""
     tally = examine(model, split, recipe, device)
     if not tally.area:

@@ -21,12 +21,12 @@ def table() -> str:
     rows = ["| source | option | may be | default | |", "|---|---|---|---|---|"]
     for scheme, row in SOURCES.items():
         own = {name: option for name, option in row.options.items() if option not in LIVE.values()}
-        rows += _rows(f"`{scheme}:`", own)
-    rows += _rows("all live", LIVE)
+        rows += rows_of(f"`{scheme}:`", own)
+    rows += rows_of("all live", LIVE)
     return "\n".join(rows) + "\n"
 
 
-def _rows(source: str, options: Mapping[str, Option]) -> Iterator[str]:
+def rows_of(source: str, options: Mapping[str, Option]) -> Iterator[str]:
     for name, option in options.items():
         yield f"| {source} | `{name}` | {option.expected} | {_default(option)} | {option.help} |"
 

@@ -14,7 +14,7 @@ import numpy as np
 from edgesam_engines.train.own.complaints import Complaints
 from edgesam_engines.train.own.found import MIN_AREA, Found, MaskArray, pictures_below
 from edgesam_rt.bench.coco import segmentation_mask
-from edgesam_rt.errors import ConfigError, EdgeSamError
+from edgesam_rt.errors import BackendMissing, ConfigError, EdgeSamError
 
 Note = Mapping[str, Any]
 _CORNERS = 3  # a polygon needs
@@ -89,7 +89,7 @@ class CocoFile:
 
     def _masks(
         self, name: str, stated_hw: tuple[int, int], hw: tuple[int, int], complaints: Complaints
-    ) -> list[MaskArray]:
+    ) -> Iterator[MaskArray]:
         """All good masks of a photo of (height, width)."""
         if stated_hw not in ((0, 0), hw):
             (h, w), (stated_h, stated_w) = hw, stated_hw
@@ -97,8 +97,7 @@ class CocoFile:
                 "picture has another size than the JSON says",
                 f"{name}: {w}x{h}, stated {stated_w}x{stated_h}",
             )
-            return []
-        masks = []
+            return
         for note in self._notes[name]:
             try:
                 mask = _mask(note, hw)
@@ -106,8 +105,7 @@ class CocoFile:
                 category = self._categories.get(note.get("category_id"), "no category")
                 complaints.add(f"annotation of {category!r} {error}", f"{name}, {_where(note)}")
             else:
-                masks.append(mask)
-        return masks
+                yield mask
 
 
 class _BadError(Exception):
@@ -126,16 +124,13 @@ def _mask(note: Note, hw: tuple[int, int]) -> MaskArray:
         raise _BadError("has run lengths for another size than its picture's")
     try:
         mask = segmentation_mask(segmentation, hw)
+    except BackendMissing:
+        raise  # nothing is wrong with the annotation
     except (EdgeSamError, TypeError, ValueError) as error:
-        if getattr(error, "exit_code", 0) == _MISSING:
-            raise
         raise _BadError("has run lengths that do not fit its picture") from error
     if np.count_nonzero(mask) < MIN_AREA:
         raise _BadError(f"covers less than {MIN_AREA} pixels of its picture")
     return mask
-
-
-_MISSING = 3  # exit code of an extra that is not installed
 
 
 def _polygons(given: list[Any]) -> list[list[float]]:

@@ -11,7 +11,7 @@ With a folder of images of its own, both lie in the other folder at the photo's 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -120,26 +120,24 @@ def _is_map(path: Path, stems: set[Path]) -> bool:
     return stem in stems and not marked.exists()
 
 
-def _read_ids(path: Path, hw: tuple[int, int], complaints: Complaints) -> list[MaskArray]:
+def _read_ids(path: Path, hw: tuple[int, int], complaints: Complaints) -> Iterator[MaskArray]:
     """The objects of an id map, by their values."""
     raw = read_raw(path)
     if raw is None:
         complaints.add("mask file is no picture, or damaged", path.name)
-        return []
+        return
     if wrong := unlike(raw.shape, hw):
         complaints.add(wrong, f"{path.name}: {_size(raw.shape)}, the photo {_size(hw)}")
-        return []
+        return
     ids = _as_ids(raw)
     values = np.unique(ids)
     values = values[values != 0]
     if len(values) > MOST_OBJECTS:
-        complaints.add(
-            "id map has thousands of values: a photo, or stored as JPEG once", path.name
-        )
-        return []
+        complaints.add("id map has thousands of values: a photo, or stored as JPEG once", path.name)
+        return
     if not len(values):
         complaints.add("id map is empty", path.name)
-    return _large_enough([ids == v for v in values], path.name, complaints)
+    yield from _large_enough((ids == v for v in values), path.name, complaints)
 
 
 def _as_ids(raw: NDArray[np.generic]) -> NDArray[np.int64]:
@@ -155,9 +153,8 @@ def _as_ids(raw: NDArray[np.generic]) -> NDArray[np.int64]:
 
 def _read_parts(
     paths: list[Path], hw: tuple[int, int], complaints: Complaints
-) -> list[MaskArray]:
+) -> Iterator[MaskArray]:
     """One mask a file."""
-    masks = []
     for path in paths:
         name = f"{path.parent.name}/{path.name}"
         raw = read_raw(path)
@@ -167,20 +164,20 @@ def _read_parts(
             complaints.add(wrong, f"{name}: {_size(raw.shape)}, the photo {_size(hw)}")
         else:
             grey = raw if raw.ndim == 2 else raw[..., :3].max(-1)
-            masks.append(grey > grey.max() / 2)
-            if not grey.any():
-                masks.pop()
+            if grey.any():
+                yield from _large_enough([grey > grey.max() / 2], name, complaints)
+            else:
                 complaints.add("mask is empty", name)
-    return _large_enough(masks, paths[0].parent.name, complaints)
 
 
 def _large_enough(
-    masks: list[MaskArray], name: str, complaints: Complaints
-) -> list[MaskArray]:
-    kept = [m for m in masks if np.count_nonzero(m) >= MIN_AREA]
-    for _ in range(len(masks) - len(kept)):
-        complaints.add(f"mask smaller than {MIN_AREA} pixels", name)
-    return kept
+    masks: Iterable[MaskArray], name: str, complaints: Complaints
+) -> Iterator[MaskArray]:
+    for mask in masks:
+        if np.count_nonzero(mask) >= MIN_AREA:
+            yield mask
+        else:
+            complaints.add(f"mask smaller than {MIN_AREA} pixels", name)
 
 
 def _size(hw: tuple[int, ...]) -> str:

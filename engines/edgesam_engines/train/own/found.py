@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,7 +19,7 @@ from edgesam_rt.imaging.quiet import quiet_opencv
 MIN_AREA = 16  # px of the photo; smaller masks are taken for slips of the mouse
 MOST_OBJECTS = 2000  # values of an id map; more mean that it is a photo, or was stored lossily
 MaskArray = NDArray[np.bool_]
-Masks = Callable[[tuple[int, int], Complaints], list[MaskArray]]
+Masks = Callable[[tuple[int, int], Complaints], Iterator[MaskArray]]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def pictures_below(folder: Path) -> list[Path]:
     )
 
 
-def paint(masks: list[MaskArray], hw: tuple[int, int]) -> tuple[StoredIds, int]:
+def paint(masks: Sequence[MaskArray], hw: tuple[int, int]) -> tuple[StoredIds, int]:
     """Masks as one id map: larger ones first, so that smaller ones lie on top.
 
     Returns:

@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edgesam_engines.train.checkpoint import replace_file
+from edgesam_engines.train.checkpoint import replace_bytes
 from edgesam_engines.train.config import RecipeError
 from edgesam_engines.train.pseudo.teacher import Proposal
 from edgesam_engines.train.sources import Entry, StoredIds
@@ -76,8 +76,8 @@ class LabelFolder:
             kind = np.uint8 if ids.max() < 1 << 8 else np.uint16
             packed = cv2.imencode(".png", ids.astype(kind))[1].tobytes()
             photo = entry.photo.read_bytes()
-            replace_file(self._folder / entry.photo.name, lambda p: _put(p, photo))
-            replace_file(self._folder / f"{name}.png", lambda p: _put(p, packed))
+            replace_bytes(self._folder / entry.photo.name, photo)
+            replace_bytes(self._folder / f"{name}.png", packed)
         objects = [describe(p, old + 1 + i) for i, p in enumerate(proposals)]
         record: Record = {"photo": name, "seen": seen, "objects": objects}
         self.done[name] = record
@@ -106,7 +106,7 @@ class LabelFolder:
             "objects": photos,
         }
         text = json.dumps(meta, indent=1) + "\n"
-        replace_file(self._folder / META, lambda p: _put(p, text.encode()))
+        replace_bytes(self._folder / META, text.encode())
         return meta
 
 
@@ -136,7 +136,3 @@ def read_lines(path: Path) -> list[Record]:
         except json.JSONDecodeError:
             continue
     return records
-
-
-def _put(path: Path, data: bytes) -> None:
-    path.write_bytes(data)

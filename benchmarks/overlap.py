@@ -1,0 +1,124 @@
+"""Do the stages overlap? Throughput against the slowest stage alone; age of live results.
+
+The encoder is the slowest stage. It is timed alone, with the threads and frames of the run; then a
+real `edgesam-run` reads the same frames as fast as it can, and others watch live sources. A live
+result's age is compared with the sum of its own stages' times: the rest are waits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import pipeline, report
+from edgesam_rt.bench.measure import series
+from edgesam_rt.cameras.synthetic import SyntheticCamera
+from edgesam_rt.cli.exits import run_command
+from edgesam_rt.engines import resolve
+
+FRAMES = 60  # pictures that the encoder alone is given in turn
+STARTING = 15  # results and runs left out: queues fill, caches warm
+OWN = ("fit_ms", "encode_ms", "decode_ms", "mask_ms")
+MODES = {
+    "prompt": ("--point", "320,180"),
+    "track": ("--mode", "track", "--point", "320,180"),
+}
+
+
+def encoder_alone(threads: int | None, runs: int) -> dict[str, float]:
+    """Milliseconds per frame of the encoder and its preprocessing, nothing else running."""
+    engines = resolve(threads=threads, self_test=False)
+    camera = SyntheticCamera()
+    pictures = [camera.draw(i) for i in range(FRAMES)]
+    encoder = engines.open_encoder(engines.sides[0])
+    taken = []
+    for i in range(STARTING + runs):
+        started = time.perf_counter()
+        encoder.encode(pictures[i % FRAMES])
+        taken.append((time.perf_counter() - started) * 1e3)
+    encoder.close()
+    steady = taken[STARTING:]
+    return {**series(steady), "mean": round(float(np.mean(steady)), 3)}
+
+
+def through(threads: int | None, frames: int, folder: Path) -> dict[str, Any]:
+    """Throughput of a source that waits, against that of its encoder alone."""
+    before = encoder_alone(threads, frames // 2)
+    ran = pipeline.run(f"synthetic:?frames={frames}", _options(threads, "prompt"), folder)
+    after = encoder_alone(threads, frames // 2)
+    found = pipeline.figures_of(ran)
+    alone_ms = (before["mean"] + after["mean"]) / 2
+    fps = 1000 / alone_ms
+    return {
+        "threads": ran.summary["threads"],
+        "alone_ms": round(alone_ms, 2),
+        "alone_fps": round(fps, 2),
+        "fps": found["fps"],
+        "ratio_alone": round(float(str(found["fps"])) / fps, 3),
+        "ratio_in_run": found["ratio"],
+        "slowest_in_run": found["slowest_thread"],
+    }
+
+
+def live(fps: float, mode: str, seconds: float, folder: Path) -> dict[str, Any]:
+    """Ages of a live source's results against the sums of their own stages' times."""
+    source = f"synthetic:?live=true&fps={fps:g}"
+    ran = pipeline.run(source, [*_options(None, mode), "--duration", f"{seconds:g}"], folder)
+    rows = ran.rows[STARTING:]
+    ages = [row["age_ms"] for row in rows]
+    sums = [sum(row["timings"][key] for key in OWN) for row in rows]
+    done_ns = [row["captured_at_ns"] + row["age_ms"] * 1e6 for row in rows]
+    return {
+        "source_fps": fps,
+        "mode": mode,
+        "fps": round((len(rows) - 1) * 1e9 / (done_ns[-1] - done_ns[0]), 2),
+        "age_ms": series(ages),
+        "stages_ms": series(sums),
+        "ratio_p50": round(float(np.median(ages) / np.median(sums)), 3),
+        "ratio_p95": round(float(np.percentile(np.array(ages) / np.array(sums), 95)), 3),
+    }
+
+
+def _options(threads: int | None, mode: str) -> list[str]:
+    return [*MODES[mode], "--quiet", *(["--threads", str(threads)] if threads else [])]
+
+
+def _run(args: argparse.Namespace) -> int:
+    recorder = report.Recorder("overlap", "benchmarks.overlap", args)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        figures = {
+            "through": [through(n or None, args.frames, folder) for n in args.threads],
+            "live": [
+                live(fps, mode, args.seconds, folder) for mode in MODES for fps in args.live_fps
+            ],
+        }
+    recorder.finish(figures)
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    p = argparse.ArgumentParser(
+        prog="python -m benchmarks.overlap",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("--threads", type=int, nargs="+", default=[0, 1], help="0 is the board's number")
+    p.add_argument("--frames", type=int, default=300, help="of the source that waits")
+    p.add_argument("--live-fps", type=float, nargs="+", default=[15, 30])
+    p.add_argument("--seconds", type=float, default=8.0, help="of every live run")
+    p.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
+    args = p.parse_args(argv)
+    return run_command(lambda: _run(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
