@@ -1,4 +1,4 @@
-"""Do the stages overlap? Throughput against the slowest stage alone; age of live results.
+"""Do the stages overlap, and what do the ladder's means cost?
 
 The encoder is the slowest stage. It is timed alone, with the threads and frames of the run; then a
 real `edgesam-run` reads the same frames as fast as it can, and others watch live sources. A live
@@ -8,6 +8,7 @@ result's age is compared with the sum of its own stages' times: the rest are wai
 from __future__ import annotations
 
 import argparse
+import resource
 import sys
 import tempfile
 import time
@@ -22,9 +23,12 @@ from edgesam_rt.bench.measure import series
 from edgesam_rt.cameras.synthetic import SyntheticCamera
 from edgesam_rt.cli.exits import run_command
 from edgesam_rt.engines import resolve
+from edgesam_rt.pipeline.encoders import Encoders
+from edgesam_rt.pipeline.scene import Scene
 
 FRAMES = 60  # pictures that the encoder alone is given in turn
 STARTING = 15  # results and runs left out: queues fill, caches warm
+SIZES_WH = ((640, 480), (1280, 720), (1920, 1080))
 OWN = ("fit_ms", "encode_ms", "decode_ms", "mask_ms")
 MODES = {
     "prompt": ("--point", "320,180"),
@@ -86,6 +90,39 @@ def live(fps: float, mode: str, seconds: float, folder: Path) -> dict[str, Any]:
     }
 
 
+def comparing(size_wh: tuple[int, int], runs: int = 200) -> dict[str, Any]:
+    """Milliseconds to see that a scene stands still."""
+    pixels, scene = SyntheticCamera(size_wh=size_wh).draw(0), Scene()
+    taken = []
+    for _ in range(STARTING + runs):
+        started = time.perf_counter()
+        scene.stands_still(pixels)
+        scene.remember()
+        taken.append((time.perf_counter() - started) * 1e3)
+    return {"size": f"{size_wh[0]}x{size_wh[1]}", **series(taken[STARTING:])}
+
+
+def opening() -> list[dict[str, Any]]:
+    """What each encoder of the ladder costs to open and to run once, one after the other."""
+    engines = resolve(self_test=False)
+    first, encoders, rows = Encoders(engines), Encoders(engines), []
+    first.open(engines.sides[:1], warm_up=True)  # the library itself, and what all share
+    for side in engines.sides:
+        before_mib, started = resident_mib(), time.perf_counter()
+        encoders.open([side], warm_up=True)
+        ms = (time.perf_counter() - started) * 1e3
+        rows.append({"side": side, "ms": round(ms), "mib": round(resident_mib() - before_mib, 1)})
+    for opened in (first, encoders):
+        opened.close()
+    return rows
+
+
+def resident_mib() -> float:
+    """Memory of this process now."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
 def _options(threads: int | None, mode: str) -> list[str]:
     return [*MODES[mode], "--quiet", *(["--threads", str(threads)] if threads else [])]
 
@@ -94,7 +131,9 @@ def _run(args: argparse.Namespace) -> int:
     recorder = report.Recorder("overlap", "benchmarks.overlap", args)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        figures = {
+        figures: dict[str, Any] = {
+            "opening": opening(),
+            "comparing": [comparing(size) for size in SIZES_WH],
             "through": [through(n or None, args.frames, folder) for n in args.threads],
             "live": [
                 live(fps, mode, args.seconds, folder) for mode in MODES for fps in args.live_fps

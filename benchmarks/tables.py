@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from benchmarks import overlap_tables
 from benchmarks.arm import tables as arm
 from benchmarks.budget import tables as budget
 from benchmarks.everything import tables as everything
@@ -163,38 +164,6 @@ def _pipeline(figures: Row) -> Iterator[tuple[str, str]]:
     yield "import", _imports(figures)
 
 
-def _overlap(figures: Row) -> Iterator[tuple[str, str]]:
-    head = ["threads", "encoder alone, ms", "allows, fps", "whole pipeline, fps", "ratio"]
-    head += ["ratio to the slowest thread in the run"]
-    rows = [
-        [
-            row["threads"],
-            f"{row['alone_ms']:.1f}",
-            f"{row['alone_fps']:.1f}",
-            f"{row['fps']:.1f}",
-            f"{row['ratio_alone']:.2f}",
-            f"{row['ratio_in_run']:.2f} ({row['slowest_in_run']})",
-        ]
-        for row in figures["through"]
-    ]
-    yield "overlap", markdown(head, rows)
-    head = ["live source, fps", "mode", "results per s", "capture to result p50 / p95, ms"]
-    head += ["its stages p50, ms", "ratio of p50", "p95 of ratios"]
-    rows = [
-        [
-            f"{row['source_fps']:g}",
-            row["mode"],
-            f"{row['fps']:.1f}",
-            f"{row['age_ms']['p50']:.1f} / {row['age_ms']['p95']:.1f}",
-            f"{row['stages_ms']['p50']:.1f}",
-            f"{row['ratio_p50']:.2f}",
-            f"{row['ratio_p95']:.2f}",
-        ]
-        for row in figures["live"]
-    ]
-    yield "overlap-live", markdown(head, rows)
-
-
 def _stages(runs: Sequence[Row]) -> str:
     rows = [
         [f"{row['clip']}: {name}", times["n"], *(f"{times[f'{p}_ms']:.2f}" for p in _PERCENTILES)]
@@ -262,6 +231,21 @@ def _backends(figures: Row) -> Iterator[tuple[str, str]]:
 _BACKEND_WORKS = ("encoder", "point", "points")
 
 
+def _families(figures: Row) -> Iterator[tuple[str, str]]:
+    times = [
+        [name, *(f"{row[p]:.0f}" for p in ("min", "p50", "p95"))]
+        for name, row in figures["speed_ms"].items()
+    ]
+    yield "families", markdown(["what", "least, ms", "p50, ms", "p95, ms"], times)
+    keys = ("photos", "prompts", "embedding_cosine", "mean_iou")
+    agree = [[name, *(row[k] for k in keys)] for name, row in figures["agreement"].items()]
+    if agree:
+        yield (
+            "families-agreement",
+            markdown(["bundle", *(k.replace("_", " ") for k in keys)], agree),
+        )
+
+
 def _tracking(figures: Row) -> Iterator[tuple[str, str]]:
     ways = list(figures["mean_j"])
     rows = [
@@ -288,10 +272,11 @@ MAKERS: dict[str, Callable[[Row], Iterator[tuple[str, str]]]] = {
     "budget-prompt": budget.make,
     "budget-track": budget.make,
     "everything": everything.make,
+    "families": _families,
     "http-attack": _http_attack,
     "soak": soak,
     "speed": _speed,
-    "overlap": _overlap,
+    "overlap": overlap_tables.make,
     "pipeline": _pipeline,
     "limit": limit.make,
     "tracking": _tracking,

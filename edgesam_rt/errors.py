@@ -3,6 +3,11 @@
     EdgeSamError                exit code 1
       ConfigError               2   what the user asked for is wrong: name, value, file, prompt
         PromptError             2   a prompt that cannot mean anything on this picture
+        ServerMissing           3   a library that the HTTP server needs is not installed
+        ControlError            2   the run cannot be changed as asked, over HTTP
+          NoFrame               2   there is no picture to try the change on
+          UnknownObject         2   no object has that id
+          WrongMode             2   not in this mode, or no more of it
       BundleError               1   a bundle is incomplete, altered, or of an unknown schema
         SelfTestError           1   its engine does not give the answers it was accepted with
       BackendError              1
@@ -19,11 +24,6 @@
         ConsumerGone            -   not a failure: nobody reads the results any more
         ResultsLost             -   not a failure: some could not be delivered; counted
       PipelineError             1   a stage failed; the cause is chained
-      ServerMissing             3   a library that the HTTP server needs is not installed
-      ControlError              1   the run cannot be changed as asked, over HTTP
-        NoFrame                 1   there is no picture to try the change on
-        UnknownObject           1   no object has that id
-        WrongMode               1   not in this mode, or no more of it
       InternalError             70  our own bug
 
 A message says what, where, what was expected, what was found, and what to do next.
@@ -140,13 +140,13 @@ class PipelineError(EdgeSamError):
         self.exit_code = exit_code
 
 
-class ServerMissing(EdgeSamError):
+class ServerMissing(ConfigError):
     """A library that the HTTP server needs is not installed."""
 
     exit_code = 3
 
 
-class ControlError(EdgeSamError):
+class ControlError(ConfigError):
     """The run cannot be changed as asked; it goes on as it was."""
 
 

@@ -97,7 +97,7 @@ def from_prompts(prompts: Sequence[Prompt], fit: Fit, facts: DecoderFacts) -> Pr
 
 
 def _padded(prompt: Prompt, facts: DecoderFacts) -> int:
-    """How many padding points a prompt gets: SAM wants one behind points that come without a box."""
+    """How many padding points a prompt gets: SAM wants one behind points without a box."""
     return int(facts.padding_point and len(prompt.point_labels) > 0 and not prompt.has_box)
 
 
@@ -147,7 +147,8 @@ def to_decoder_frame(xy: F32, fit: Fit, facts: DecoderFacts) -> F32:
     """Image pixels (..., 2) to the coordinates the decoder takes."""
     if facts.coordinates == "unit":
         return fit.to_unit(xy)
-    return fit.in_frame(facts.prompt_side).to_unit(xy) * np.float32(facts.prompt_side)
+    unit = fit.in_frame(facts.prompt_side).to_unit(xy)
+    return np.asarray(unit * np.float32(facts.prompt_side), np.float32)
 
 
 def _mask_inputs(

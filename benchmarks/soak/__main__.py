@@ -35,7 +35,7 @@ from benchmarks.soak.process import sample, started
 from edgesam_rt.cli.exits import run_command
 from edgesam_rt.errors import EdgeSamError
 
-LIVE = "/live.mjpg"
+LIVE = "/live"
 QUEUE = 1_000  # results that wait for the broker
 CAMERA_FPS = 250
 _LOOK_S = 0.5

@@ -89,9 +89,10 @@ def parts(
     for start in range(0, prompts, bucket.prompts):
         count = min(bucket.prompts, prompts - start)
         rows = slice(start, start + count)
-        yield count, {
-            s.name: _part(s, feeds[s.name], rows, bucket.lengths, filler_label) for s in specs
-        }
+        yield (
+            count,
+            {s.name: _part(s, feeds[s.name], rows, bucket.lengths, filler_label) for s in specs},
+        )
 
 
 def _part(

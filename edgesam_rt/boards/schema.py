@@ -59,8 +59,8 @@ class LadderStep(_Part, frozen=True):
         stop_at: share of the budget after which everything mode asks no more.
         reuse_ms: while the scene stands still, an embedding is used again until it is this old;
             0 encodes every frame.
-        encode_every: only every n-th frame of a live source is looked at. In track mode the last
-            masks are kept between them, and the result says so; in the others there is none.
+        encode_every: only every n-th frame is looked at. In track mode the last masks are kept
+            between them, and the result says so; in the others, a live source's are left out.
     """
 
     name: Annotated[str, msgspec.Meta(min_length=1)]

@@ -40,6 +40,9 @@ def table(summary: Summary) -> str:
     if len(summary.ladder) > 1:
         steps = ", ".join(f"step {step}: {n}" for step, n in sorted(summary.ladder.items()))
         lines.append(f"results by quality: {steps}")
+    if summary.reused:
+        how = ", ".join(f"{n} {kind}" for kind, n in sorted(summary.reused.items()))
+        lines.append(f"results of an earlier embedding: {how}")
     return "\n".join(lines) + "\n"
 
 

@@ -32,9 +32,7 @@ class Fit:
     mask_side: int = 0
 
     @classmethod
-    def longest_side(
-        cls, image_hw: tuple[int, int], side: int, *, round_down: bool = False
-    ) -> Fit:
+    def longest_side(cls, image_hw: tuple[int, int], side: int, *, round_down: bool = False) -> Fit:
         """Fit with the aspect ratio kept (SAM's rule: rounded to whole pixels)."""
         h, w = image_hw
         scale, up = side / max(h, w), 0.0 if round_down else 0.5

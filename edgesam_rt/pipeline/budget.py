@@ -66,9 +66,10 @@ class Budget:
         return self._ladder.step
 
     @property
-    def reason(self) -> str:
-        """Why it is not 0; "" at 0."""
-        return self._ladder.reason
+    def at(self) -> tuple[int, str]:
+        """The step, and why it is not 0; "" at 0."""
+        with self._lock:
+            return self._ladder.step, self._ladder.reason
 
     def use(self, steps: Sequence[int]) -> None:
         """Use only these steps: those that make a difference in the present mode."""

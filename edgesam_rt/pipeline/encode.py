@@ -68,7 +68,7 @@ class _Bench:
         shared = self._shared
         budget, now_ns = shared.budget.result(), shared.clock.now_ns()
         self._follow_mode()
-        index, reason = budget.step, budget.reason
+        index, reason = budget.at
         step = self._steps[index]
         kept = self._keeper.find(frame, step, self._mode)
         if kept is None and budget.may_drop and self._keeper.is_between(step):

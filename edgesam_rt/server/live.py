@@ -15,7 +15,6 @@ from functools import partial
 from http import HTTPStatus
 from importlib.resources import files
 
-import cv2
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -26,16 +25,13 @@ from edgesam_rt.server.problems import Problem
 from edgesam_rt.server.renders import Kept
 from edgesam_rt.server.site import Site
 from edgesam_rt.sinks.feed_message import Message, message_of
+from edgesam_rt.sinks.files import encode_picture
 
+_SCRIPTS = ("api", "charts", "colours", "feed", "input", "main", "masks", "objects", "view")
 # The page's files, by the path they are asked for with; nothing else of the folder can be had.
 PAGE = {
     "/": ("index.html", "text/html; charset=utf-8"),
-    **{
-        f"/page/{name}.js": (f"{name}.js", "text/javascript; charset=utf-8")
-        for name in (
-            *("api", "charts", "colours", "feed", "input", "main", "masks", "objects", "view"),
-        )
-    },
+    **{f"/page/{name}.js": (f"{name}.js", "text/javascript; charset=utf-8") for name in _SCRIPTS},
     "/page/icon.svg": ("icon.svg", "image/svg+xml"),
     "/page/style.css": ("style.css", "text/css; charset=utf-8"),
 }
@@ -121,15 +117,15 @@ def _encode(result: Result) -> bytes:
 
 def jpeg_of(result: Result) -> bytes:
     """The picture without masks, made smaller if it is very large."""
+    import cv2
+
     pixels = result.frame.pixels
     h, w = pixels.shape[:2]
     if max(h, w) > _LONGEST_SIDE:
         scale = _LONGEST_SIDE / max(h, w)
         size_wh = max(1, round(w * scale)), max(1, round(h * scale))
         pixels = cv2.resize(pixels, size_wh, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    ordered = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    _, jpeg = cv2.imencode(".jpg", ordered, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    return bytes(jpeg.tobytes())
+    return encode_picture(pixels, ".jpg", quality=_QUALITY)
 
 
 async def _until_gone(receive: Receive) -> None:

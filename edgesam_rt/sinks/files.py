@@ -90,12 +90,13 @@ def write_whole(path: Path, data: bytes) -> None:
         raise
 
 
-def encode_picture(pixels: U8, suffix: str) -> bytes:
+def encode_picture(pixels: U8, suffix: str, *, quality: int = _JPEG_QUALITY) -> bytes:
     """Encode a picture.
 
     Args:
         pixels: (H, W) grey or (H, W, 3) RGB, uint8.
         suffix: ".png", ".jpg" or ".jpeg".
+        quality: of a JPEG, 1 to 100.
 
     Raises:
         SinkError: the format cannot hold a picture of this size.
@@ -104,7 +105,7 @@ def encode_picture(pixels: U8, suffix: str) -> bytes:
 
     ordered = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     # PNG as OpenCV does it unasked: half the time of any level that is asked for, 9 % larger.
-    how = [] if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    how = [] if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, quality]
     try:
         done, data = cv2.imencode(suffix, ordered, how)
     except cv2.error:

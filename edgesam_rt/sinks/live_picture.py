@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-import cv2
-
 from edgesam_rt.drawing import overlay
 from edgesam_rt.records import Result
+from edgesam_rt.sinks.files import encode_picture
 from edgesam_rt.sinks.rate import Rate
 
 
@@ -68,7 +67,7 @@ class LivePicture:
         if newest is None or (drawn is not None and drawn.number == newest[0]):
             return drawn
         number, result, fps = newest
-        pixels = cv2.cvtColor(overlay.draw(result, fps=fps), cv2.COLOR_RGB2BGR)
-        _, jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
-        self._drawn = Picture(number, jpeg.tobytes())
+        pixels = overlay.draw(result, fps=fps)
+        jpeg = encode_picture(pixels, ".jpg", quality=self._quality)
+        self._drawn = Picture(number, jpeg)
         return self._drawn

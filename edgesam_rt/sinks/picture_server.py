@@ -88,10 +88,14 @@ class _Server(socketserver.ThreadingTCPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Give a connection a thread, if there is room."""
-        if self.doors.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
+        if not self.doors.acquire(blocking=False):
             self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no thread to be had
+            self.doors.release()
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Serve it, then make room."""

@@ -88,7 +88,7 @@ SINKS: Mapping[str, SinkRow] = MappingProxyType(
             help="masks drawn on the picture, for browsers: http://HOST:PORT/ is a stream",
             options={
                 "clients": opt.whole(8, 1, "how many may look at once"),
-                "fps": opt.number(None, 0.0, _MAX_FPS, "pictures per second and client, at most"),
+                "fps": opt.number(None, 0.01, _MAX_FPS, "pictures per second and client, at most"),
                 "quality": opt.number(80.0, 0.0, 100.0, "of the JPEGs"),
             },
             check=addresses.host_port_of,

@@ -42,9 +42,7 @@ def photos(folder: Path) -> list[Path]:
     return found
 
 
-def pictures(
-    paths: Iterable[Path], side: int, preprocess: Preprocess
-) -> Iterator[tuple[U8, Fit]]:
+def pictures(paths: Iterable[Path], side: int, preprocess: Preprocess) -> Iterator[tuple[U8, Fit]]:
     """Each picture in the encoder's square, (S, S, 3) uint8; unreadable ones are left out."""
     for path in paths:
         try:

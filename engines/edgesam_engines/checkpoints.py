@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from edgesam_engines.errors import CheckpointError
 
 _SHOWN = 3
+_NAMED = re.compile(r"GLOBAL ([\w.]+)")  # how torch names what a pickle wants to call
 _WRAPPERS = ("model", "state_dict")  # keys under which published files keep their weights
 
 
@@ -72,12 +74,11 @@ def read_torch(path: Path) -> dict[str, Tensor]:
 
 def _refusal(path: Path, reason: str) -> str:
     """Why a pickle was not read: it names code to run, or it is none."""
-    if "GLOBAL" not in reason and "lobal" not in reason and "Unsupported" not in reason:
-        return f"checkpoint {path}: not a file of torch's: {reason.splitlines()[0]}"
-    named = [word for word in reason.replace("`", " ").split() if "." in word.strip(".,:")]
-    what = f" ({named[0].strip('.,:')})" if named else ""
+    named = _NAMED.search(reason)
+    if named is None:
+        return f"checkpoint {path}: not a file of torch's, or a damaged one. Download it again."
     return (
-        f"checkpoint {path}: more than weights: reading it would run code{what}; refused. In the "
+        f"checkpoint {path}: more than weights: reading it would run {named[1]}; refused. In the "
         "project it comes from, load it and save its state_dict()."
     )
 

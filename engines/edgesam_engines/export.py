@@ -67,9 +67,7 @@ def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "simplified.onnx"
         options.optimized_model_filepath = str(path)
-        ort.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         simplified = onnx.load(path)
     share_paddings(simplified)
     return onnx.shape_inference.infer_shapes(simplified)

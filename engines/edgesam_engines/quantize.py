@@ -44,7 +44,8 @@ def to_qdq(
         symmetric: int8 activations with zero point 0, their ranges made even around it.
     """
     excluded = [name for tensor in keep_float for name in _last_operations(model, tensor)]
-    excluded += [*float_nodes, *attention_nodes(model), *(name for gelu in gelus(model) for name in gelu.nodes)]
+    excluded += [*float_nodes, *attention_nodes(model)]
+    excluded += [name for gelu in gelus(model) for name in gelu.nodes]
     data = {
         name: TensorData(lowest=np.float32(low), highest=np.float32(high))
         for name, (low, high) in ranges.items()

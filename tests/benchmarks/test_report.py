@@ -12,6 +12,7 @@ from benchmarks.report import Report
 from edgesam_rt.errors import ConfigError
 from tests.bench.reports import MEANS
 from tests.benchmarks.arm_figures import FIGURES as ARM
+from tests.benchmarks.budget_figures import BUDGETS, OVERLAP
 from tests.benchmarks.everything_figures import FIGURES as EVERYTHING
 
 ROW = {"n": 20, "min": 1.0, "p50": 2.0, "p95": 3.0, "p99": 4.0}
@@ -143,7 +144,9 @@ FIGURES: dict[str, dict[str, Any]] = {
     "backends": BACKENDS,
     "everything": EVERYTHING,
     "speed": SPEED,
+    "overlap": OVERLAP,
     "pipeline": PIPELINE,
+    **BUDGETS,
     "limit": LIMIT,
     "tracking": TRACKING,
     "arm-proof": ARM,

@@ -65,7 +65,9 @@ def test_every_boards_bundle_has_a_recipe() -> None:
 
 
 def test_an_unknown_recipe_lists_the_known_ones_and_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"Did you mean 'pocketsam-int8'\? Known: .*pocketsam-fp32"):
+    with pytest.raises(
+        ConfigError, match=r"Did you mean 'pocketsam-int8'\? Known: .*pocketsam-fp32"
+    ):
         recipe.load("pocketsam-int9")
 
 

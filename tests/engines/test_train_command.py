@@ -66,7 +66,7 @@ def tiny(tmp_path: Path, name: str = FINETUNE, *, steps: int = 2) -> Path:
     if data["distil"] is not None:
         data["distil"] |= {"min_predicted_iou": 0.1, "min_stability": 0.1, "points_per_side": 4}
     path = tmp_path / f"{name}.toml"
-    path.write_text(as_toml({k: v for k, v in data.items() if v is not None}), "utf-8")
+    path.write_text(as_toml(data), "utf-8")
     return path
 
 
@@ -218,6 +218,14 @@ def test_what_cannot_be_used_is_told_with_exit_code_2(
     assert not (tmp_path / "out" / CHECKPOINT).exists()
 
 
+def test_a_run_among_its_own_data_is_refused(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("--data", photos, "--out", photos / "run") == 2
+    assert "Name a folder beside it" in capsys.readouterr().err
+    assert not (photos / "run").exists()
+
+
 def test_a_run_whose_data_was_bad_is_begun_again_when_it_is_mended(
     tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -227,6 +235,23 @@ def test_a_run_whose_data_was_bad_is_begun_again_when_it_is_mended(
     assert "no photos" in capsys.readouterr().err
     assert (out / JOB).exists()
     assert train("--data", photos, "--recipe", tiny(tmp_path, steps=1), "--out", out) == 0
+
+
+def test_a_damaged_checkpoint_and_objects_too_small_are_told(
+    tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    for path in photos.glob("*.png"):
+        ids = np.zeros((96, 128), np.uint8)
+        ids[4:9, 4:9] = 1
+        cv2.imwrite(str(path), ids)
+    assert train("--data", photos, "--recipe", tiny(tmp_path), "--out", out) == 2
+    assert "the objects are too small" in capsys.readouterr().err
+    (out / CHECKPOINT).write_bytes(b"torn")
+    for path in photos.glob("*.png"):
+        cv2.imwrite(str(path), draw_shapes(np.random.default_rng(1), 0)[1])
+    assert train("--resume", "--out", out) == 2
+    assert "checkpoint.pt: not a" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of file sizes")

@@ -16,6 +16,7 @@ pytest.importorskip("torch")
 
 import torch
 
+from edgesam_engines.checkpoints import read_weights
 from edgesam_engines.errors import CheckpointError
 from edgesam_engines.families.lite0 import HIDDEN
 from edgesam_engines.families.pocketsam import Widths
@@ -31,7 +32,7 @@ from edgesam_engines.train.cli import EXIT_DONE, EXIT_USAGE, main
 from edgesam_engines.train.config import Recipe, Schedule
 from edgesam_engines.train.curves import draw_curves
 from edgesam_engines.train.journal import Journal, read_journal
-from edgesam_engines.train.network import encode, load_weights, new_model
+from edgesam_engines.train.network import encode, new_model
 from edgesam_engines.train.samples import Batches, Sample
 from edgesam_engines.train.schedule import rate_at
 from edgesam_engines.train.threads import KEEP_STEPS, PROBE_STEPS, ThreadTuner
@@ -104,7 +105,7 @@ def test_a_slimmed_trunk_is_trained_on_at_its_size_and_resumed(tmp_path: Path) -
     split = tiny_split(tmp_path, recipe)
     assert loop.train(recipe, split, out, CPU, path)
     assert loop.train(recipe, split, out, CPU)  # nothing left to do, but it loads
-    kept = load_weights(out / WEIGHTS)["encoder.trunk.blocks.15.depthwise.conv.weight"]
+    kept = read_weights(out / WEIGHTS)["encoder.trunk.blocks.15.depthwise.conv.weight"]
     assert len(kept) == 400
 
 
@@ -193,7 +194,7 @@ def test_a_run_validates_draws_curves_and_exports(tmp_path: Path) -> None:
         assert 0 <= last[name] <= 1
     assert last["point_best"] >= last["point"]
     assert ET.parse(out / loop.CURVES).getroot().tag.endswith("svg")
-    weights = load_weights(out / WEIGHTS)
+    weights = read_weights(out / WEIGHTS)
     model = new_model(0, pretrained=False)
     model.load_state_dict(weights)
     assert weights["scorer.mask_tokens"].dtype == torch.float32

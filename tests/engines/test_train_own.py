@@ -17,7 +17,8 @@ from edgesam_engines.train.own.coco import CocoFile
 from edgesam_engines.train.own.complaints import Complaints
 from edgesam_engines.train.own.folder import MaskFolder
 from edgesam_engines.train.own.found import Reader, paint
-from edgesam_engines.train.own.prepare import HELD_OUT, SOURCE, TRAIN, Prepared, key_of, prepare
+from edgesam_engines.train.own.index import HELD_OUT, SOURCE, TRAIN, Prepared
+from edgesam_engines.train.own.prepare import key_of, prepare
 from edgesam_engines.train.sources import decode
 from edgesam_rt.errors import ConfigError, SinkError
 

@@ -101,7 +101,7 @@ def tiny_split(folder: Path, recipe: Recipe) -> Split:
 
 def as_toml(value: dict[str, object]) -> str:
     """Top-level keys, each with an inline value."""
-    return "".join(f"{key} = {_inline(v)}\n" for key, v in value.items())
+    return "".join(f"{key} = {_inline(v)}\n" for key, v in value.items() if v is not None)
 
 
 def _inline(value: object) -> str:

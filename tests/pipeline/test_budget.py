@@ -84,7 +84,7 @@ def test_the_step_follows_the_ladder_and_the_log_says_why(
     it = make(100.0, 3)
     with caplog.at_level(logging.INFO):
         learn(it, 150.0, 160.0)
-    assert (it.step, it.reason) == (1, "late")
+    assert it.at == (1, "late")
     assert caplog.messages == ["ladder: step 0 (step 0) -> 1 (step 1): late"]
 
 
@@ -101,7 +101,7 @@ def test_throttling_takes_it_down_once_and_keeps_it_from_rising() -> None:
     hot = Readings(reasons=("throttled",))
     for now_s in range(5):
         it.heed(hot, None, float(now_s))
-    assert (it.step, it.reason) == (1, "throttled")
+    assert it.at == (1, "throttled")
     for i in range(100):
         learn(it, 10.0, 10.0, it.step, i / 10)
     assert it.step == 1

@@ -139,7 +139,7 @@ def test_status_has_what_charts_need(site: Served) -> None:
     found = site.get("/api/v1/status").json
     assert {"capture", "encode", "decode", "age"} <= set(found["stages"])
     assert found["image_hw"] == [64, 96]
-    assert 5 < found["fps"] < 40
+    assert 0 < found["fps"] < 40
     times = [point["at_s"] for point in found["recent"]]
     assert times == sorted(times)
     assert times[-1] <= 0

@@ -26,7 +26,7 @@ DRIVER = shutil.which("chromedriver")
 WHY_NO_BROWSER = (
     "no Chromium here. Run: apt-get install --no-install-recommends chromium chromium-driver"
 )
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 _FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),

@@ -162,6 +162,7 @@ def test_a_frozen_broker_stops_nobody_and_the_oldest_go(broker: Broker) -> None:
 
 
 @needs_broker
+@pytest.mark.slow
 def test_a_broker_frozen_for_long_is_left_and_found_again(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,6 +177,7 @@ def test_a_broker_frozen_for_long_is_left_and_found_again(
 
 
 @needs_broker
+@pytest.mark.slow
 def test_closing_beside_a_frozen_broker_ends_and_counts_what_is_left(broker: Broker) -> None:
     sink = opened(f"mqtt://127.0.0.1:{broker.port}/gate?qos=1")
     wait_for(lambda: state(sink) == "connected", "connection")

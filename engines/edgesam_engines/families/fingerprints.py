@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 # Family: tensors that its official files have, with their first dimension (None: any).
-_TINY_VIT = {"image_encoder.layers.1.blocks.0.attn.attention_biases": 4}
+_TINY_VIT: dict[str, int | None] = {"image_encoder.layers.1.blocks.0.attn.attention_biases": 4}
 TABLE: dict[str, dict[str, int | None]] = {
     "mobilesam or tinysam": _TINY_VIT,
     "sam": {"image_encoder.blocks.0.attn.qkv.weight": 2304, "image_encoder.pos_embed": None},

@@ -13,13 +13,13 @@ from typing import ClassVar
 import torch
 from msgspec import structs
 from torch import Tensor, nn
-from torch.nn.utils import fuse_conv_bn_eval
 
 from edgesam_engines.checkpoints import read_weights
 from edgesam_engines.errors import CheckpointError
 from edgesam_engines.families.fingerprints import looks_like
 from edgesam_engines.families.sam_family import DECODER, GRID, PREPROCESS, SamFamily
 from edgesam_engines.families.sam_graphs import SamModel
+from edgesam_engines.families.sam_parts import fold_neighbours
 from edgesam_rt.manifest import DecoderFacts, Preprocess
 
 WIDTHS = (64, 128, 256, 512)
@@ -48,14 +48,6 @@ class BasicBlock(nn.Module):
         y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
         return torch.relu(y + (self.downsample(x) if hasattr(self, "downsample") else x))
 
-    def fold(self) -> None:
-        """Put the norms into the convolutions, in place."""
-        self.conv1, self.bn1 = fuse_conv_bn_eval(self.conv1, self.bn1), nn.Identity()  # type: ignore[assignment]
-        self.conv2, self.bn2 = fuse_conv_bn_eval(self.conv2, self.bn2), nn.Identity()  # type: ignore[assignment]
-        if hasattr(self, "downsample"):
-            conv, norm = self.downsample
-            self.downsample = nn.Sequential(fuse_conv_bn_eval(conv, norm))
-
 
 class ResNet18(nn.Module):
     """The trunk, up to its last map: 512 channels at a 32nd of the side."""
@@ -74,14 +66,9 @@ class ResNet18(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(1, 3, S, S) to (1, 512, S / 32, S / 32)."""
         x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
-        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
-
-    def fold(self) -> None:
-        """Put the norms into the convolutions, in place."""
-        self.conv1, self.bn1 = fuse_conv_bn_eval(self.conv1, self.bn1), nn.Identity()  # type: ignore[assignment]
-        for block in self.modules():
-            if isinstance(block, BasicBlock):
-                block.fold()
+        for i, _ in enumerate(WIDTHS, 1):
+            x = getattr(self, f"layer{i}")(x)
+        return x
 
 
 class NanoEncoder(nn.Module):
@@ -107,7 +94,8 @@ class NanoEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(1, 3, S, S) to (1, 256, S / 16, S / 16)."""
-        return self.proj(self.up_1(self.backbone(x))) + self.pos_embedding
+        made: Tensor = self.proj(self.up_1(self.backbone(x))) + self.pos_embedding
+        return made
 
 
 class NanoSam(SamFamily):
@@ -129,7 +117,7 @@ class NanoSam(SamFamily):
     def folded(self, model: SamModel) -> SamModel:
         """With BatchNorm in the convolutions."""
         assert isinstance(model.image_encoder, NanoEncoder)
-        model.image_encoder.backbone.fold()
+        fold_neighbours(model.image_encoder)
         return model
 
     def weights(self, checkpoint: Path) -> dict[str, Tensor]:

@@ -39,15 +39,16 @@ class Attention(nn.Module):
 
     def join(self, x: Tensor) -> Tensor:
         """(N, H, T, D) to (N, T, C): heads side by side, projected."""
-        return self.out_proj(reshape(x.transpose(1, 2), 0, 0, -1))
+        made: Tensor = self.out_proj(reshape(x.transpose(1, 2), 0, 0, -1))
+        return made
 
     def by_head(self, projection: nn.Linear) -> Tensor:
         """A projection's weights as (H, D, C)."""
-        return projection.weight.unflatten(0, (HEADS, self.head))
+        return projection.weight.view(HEADS, self.head, -1)
 
     def out_by_head(self) -> Tensor:
         """The weights of `out_proj` as (H, D, C)."""
-        return self.out_proj.weight.T.unflatten(0, (HEADS, self.head))
+        return self.out_proj.weight.T.reshape(HEADS, self.head, -1)
 
 
 def side_by_side(x: Tensor) -> Tensor:
@@ -86,8 +87,8 @@ class TokenToImage(Attention):
 
     def of_image(self, image: Tensor, placed: Tensor) -> tuple[Tensor, Tensor]:
         """Keys (H, D, L) and values (H, L, D) of an image (L, C), once for all prompts."""
-        k = self.k_proj(placed).unflatten(-1, (HEADS, self.head))
-        v = self.v_proj(image).unflatten(-1, (HEADS, self.head))
+        k = self.k_proj(placed).view(-1, HEADS, self.head)
+        v = self.v_proj(image).view(-1, HEADS, self.head)
         return k.permute(1, 2, 0), v.transpose(0, 1)
 
     def shared(
@@ -97,7 +98,8 @@ class TokenToImage(Attention):
 
         Args:
             queries: (N, T, C).
-            keys, values: of the image.
+            keys: (H, D, L), of the image.
+            values: (H, L, D), of the image.
             planes: (N, L, 17).
             added: (17, C), what a plane adds to the image.
         """
@@ -137,8 +139,10 @@ class ImageToToken(Attention):
 
         Args:
             image: (L, H * D).
-            queries, absent: as in `forward`.
-            planes, added: as in `TokenToImage.shared`.
+            queries: as in `forward`.
+            absent: as in `forward`.
+            planes: as in `TokenToImage.shared`.
+            added: as in `TokenToImage.shared`.
         """
         k = self.split(self.k_proj(queries)) * self.scale
         apart = torch.eye(HEADS)[:, None, :, None] * k.transpose(-2, -1).unsqueeze(3)

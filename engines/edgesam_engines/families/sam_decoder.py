@@ -72,7 +72,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., C) to the same."""
-        return self.lin2(functional.relu(self.lin1(x)))
+        made: Tensor = self.lin2(functional.relu(self.lin1(x)))
+        return made
 
 
 class TwoWayBlock(nn.Module):
@@ -131,11 +132,18 @@ class TwoWayTransformer(nn.Module):
         self.final_attn_token_to_image = TokenToImage(DIM, DIM // 2)
         self.norm_final_attn = nn.LayerNorm(DIM)
 
+    @property
+    def first(self) -> TwoWayBlock:
+        """The block whose image is the same for all prompts."""
+        block = self.layers[0]
+        assert isinstance(block, TwoWayBlock)
+        return block
+
     def forward(
         self, prompts: PromptSide, image: ImageSide, masks: MaskSide, positions: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Tokens (N, T, C) and image (N, L, C); `positions` are codes of its cells, (L, C)."""
-        x, keys = self.layers[0].first(prompts, image, masks)
+        x, keys = self.first.first(prompts, image, masks)
         for layer in list(self.layers)[1:]:
             x, keys = layer(x, prompts, keys, positions)
         seen = self.final_attn_token_to_image(x + prompts.tokens, keys, keys + positions)
@@ -166,7 +174,7 @@ class MaskDecoder(nn.Module):
     @property
     def shared_attentions(self) -> tuple[TokenToImage, ImageToToken]:
         """Those whose image side is the same for all prompts."""
-        block = self.transformer.layers[0]
+        block = self.transformer.first
         return block.cross_attn_token_to_image, block.cross_attn_image_to_token
 
     def prompt_side(self, tokens: Tensor, absent: Tensor) -> PromptSide:
@@ -188,6 +196,9 @@ class MaskDecoder(nn.Module):
     def _paint(self, keys: Tensor, weights: Tensor) -> Tensor:
         """(N, 4, h, w) from the image (N, L, C) and each mask's weights (N, 32, 4)."""
         first, norm, act, second, last_act = self.output_upscaling
+        assert isinstance(first, nn.ConvTranspose2d)
+        assert isinstance(second, nn.ConvTranspose2d)
+        assert isinstance(norm, LayerNorm2d)
         x = upscaled(keys, first)
         x = act(functional.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, norm.eps))
         return as_maps(last_act(upscaled(x, second)) @ weights, self.grid)

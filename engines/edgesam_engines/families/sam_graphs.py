@@ -36,14 +36,14 @@ class EncoderGraph(nn.Module):
         super().__init__()
         self.image_encoder = model.image_encoder
         self.prompt_encoder = model.prompt_encoder
-        self.attentions = nn.ModuleList(model.mask_decoder.shared_attentions)
+        self.mask_decoder = model.mask_decoder
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(1, 3, S, S) to EMBEDDING: (L, 256), (8, 16, L), (8, L, 16), (L, 128)."""
         embedding = self.image_encoder(x).squeeze(0).flatten(1).T
         tokens = embedding + self.prompt_encoder.no_mask_embed.weight
         placed = tokens + self.prompt_encoder.image_positions()
-        token_to_image, image_to_token = self.attentions
+        token_to_image, image_to_token = self.mask_decoder.shared_attentions
         keys, values = token_to_image.of_image(tokens, placed)
         return embedding, keys, values, image_to_token.of_image(placed)
 
@@ -80,9 +80,10 @@ class DecoderGraph(nn.Module):
         absent = (point_labels == ABSENT).float() * FAR_BELOW
         planes = prompts.mask_planes(mask_input) * has_mask_input.unsqueeze(-1)
         image = ImageSide(embedding + prompts.no_mask_embed.weight, keys, values, queries)
-        return self.mask_decoder(
+        made: tuple[Tensor, Tensor] = self.mask_decoder(
             self.mask_decoder.prompt_side(tokens, absent),
             image,
             MaskSide(planes, prompts.mask_matrix()),
             self.positions,
         )
+        return made

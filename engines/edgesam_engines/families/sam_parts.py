@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -54,18 +55,18 @@ def reshape(x: Tensor, *shape: int) -> Tensor:
 
 
 class Mlp(nn.Module):
-    """Linear layers with a ReLU between them, named `layers.0`, `layers.1`, …"""
+    """Linear layers with a ReLU between them; they are named by number."""
 
     def __init__(self, *widths: int) -> None:
         super().__init__()
-        pairs = zip(widths, widths[1:], strict=False)
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairs)
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., first width) to (..., last width)."""
         for layer in list(self.layers)[:-1]:
             x = functional.relu(layer(x))
-        return self.layers[-1](x)
+        made: Tensor = self.layers[-1](x)
+        return made
 
 
 def neck(channels: int, out: int) -> nn.Sequential:
@@ -102,3 +103,18 @@ def fold_norms(module: nn.Module) -> None:
             setattr(module, name, fuse_conv_bn_eval(child.c, child.bn))
         else:
             fold_norms(child)
+
+
+def fold_neighbours(module: nn.Module) -> None:
+    """Put every BatchNorm into the convolution that stands before it among its siblings, in place.
+
+    For networks that name the two apart (`conv1`, `bn1`) and run them one behind the other.
+    """
+    before: tuple[str, nn.Module] | None = None
+    for name, child in list(module.named_children()):
+        if isinstance(child, nn.BatchNorm2d) and before and isinstance(before[1], nn.Conv2d):
+            setattr(module, before[0], fuse_conv_bn_eval(before[1], child))
+            setattr(module, name, nn.Identity())
+        else:
+            fold_neighbours(child)
+        before = name, child

@@ -1,7 +1,7 @@
 """SAM's prompt encoder: points and boxes to tokens, an earlier mask to planes over the image.
 
-Source: Kirillov et al. 2023, "Segment Anything", appendix A. Parameter names are upstream's, so that
-official files load as they are.
+Source: Kirillov et al. 2023, "Segment Anything", appendix A. Parameter names are upstream's, so
+that official files load as they are.
 """
 
 from __future__ import annotations
@@ -72,11 +72,9 @@ class PromptEncoder(nn.Module):
         Returns:
             (N, P, 256); zeros where the label is -2.
         """
-        codes = self.pe_layer((coords + 0.5) / self.side)
+        codes: Tensor = self.pe_layer((coords + 0.5) / self.side)
         kinds = torch.tensor([*range(KINDS), PADDING])
-        table = torch.cat(
-            [*(e.weight for e in self.point_embeddings), self.not_a_point_embed.weight]
-        )
+        table = torch.cat([*self.point_embeddings.parameters(), self.not_a_point_embed.weight])
         one_hot = (labels.unsqueeze(-1) == kinds).float()
         is_point = (labels.unsqueeze(-1) > PADDING).float()
         return codes * is_point + one_hot @ table
@@ -85,7 +83,8 @@ class PromptEncoder(nn.Module):
         """(grid * grid, 256): codes of the embedding's cells, row by row."""
         centres = (torch.arange(self.grid) + 0.5) / self.grid
         y, x = torch.meshgrid(centres, centres, indexing="ij")
-        return self.pe_layer(torch.stack([x, y], -1)).flatten(0, 1)
+        codes: Tensor = self.pe_layer(torch.stack([x, y], -1))
+        return codes.flatten(0, 1)
 
     def mask_planes(self, mask_input: Tensor) -> Tensor:
         """An earlier mask as planes that `mask_matrix` turns into what it adds to the embedding.
@@ -107,5 +106,7 @@ class PromptEncoder(nn.Module):
     def mask_matrix(self) -> Tensor:
         """(17, 256): planes to the difference a mask makes to the embedding without one."""
         last = self.mask_downscaling[-1]
+        assert isinstance(last, nn.Conv2d)
+        assert last.bias is not None
         constant = last.bias - self.no_mask_embed.weight[0]
         return torch.cat([last.weight[:, :, 0, 0].T, constant.unsqueeze(0)])

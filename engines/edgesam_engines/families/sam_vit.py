@@ -1,9 +1,9 @@
 """SAM's plain ViT image encoder, of any width: ViT-B, and SlimSAM's pruned forms of it.
 
-Source: Kirillov et al. 2023, "Segment Anything", appendix A; Li et al. 2022, "Exploring Plain Vision
-Transformer Backbones for Object Detection", for windows and relative positions. Parameter names are
-upstream's. Global attention goes in bands of rows: one band's scores are in memory, not all
-4096 x 4096 of every head.
+Source: Kirillov et al. 2023, "Segment Anything", appendix A; Li et al. 2022, "Exploring Plain
+Vision Transformer Backbones for Object Detection", for windows and relative positions. Parameter
+names are upstream's. Global attention goes in bands of rows: one band's scores are in memory, not
+all 4096 x 4096 of every head.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ class VitShape:
         position = weights.get("image_encoder.pos_embed")
         hidden = weights.get("image_encoder.blocks.0.mlp.lin1.bias")
         blocks = {k.split(".")[2] for k in weights if k.startswith("image_encoder.blocks.")}
-        square = position is not None and position.ndim == 4
-        dim = position.shape[3] if square else 768
-        grid = position.shape[1] if square else 64
+        dim, grid = 768, 64
+        if position is not None and position.ndim == 4:
+            dim, grid = position.shape[3], position.shape[1]
         return cls(dim, len(hidden) if hidden is not None else 4 * dim, len(blocks) or 12, grid)
 
 
@@ -87,20 +87,22 @@ class Attention(nn.Module):
 
         Args:
             q: (windows, heads, rows * side, head).
-            k, v: (windows, heads, side * side, head).
+            k: (windows, heads, side * side, head).
+            v: (windows, heads, side * side, head).
             first: row that `q` begins with.
         """
         side = self.side
         rows = int(q.shape[2]) // side
         by_row, by_column = self._tables()
-        grid = q.unflatten(2, (rows, side))
+        grid = q.reshape(*q.shape[:2], rows, side, self.head)
         # (…, rows, columns, head) with each row's, each column's table of (side, head)
         of_rows = grid @ by_row[first : first + rows].transpose(1, 2)
         of_columns = (grid.transpose(2, 3) @ by_column.transpose(1, 2)).transpose(2, 3)
         scores = (q * self.head**-0.5) @ k.transpose(-2, -1)
-        scores = scores.unflatten(3, (side, side)).unflatten(2, (rows, side))
+        scores = scores.view(*scores.shape[:2], rows, side, side, side)
         scores = scores + of_rows.unsqueeze(-1) + of_columns.unsqueeze(-2)
-        return scores.flatten(4).flatten(2, 3).softmax(-1) @ v
+        weights: Tensor = scores.flatten(4).flatten(2, 3).softmax(-1)
+        return weights @ v
 
     def _tables(self) -> tuple[Tensor, Tensor]:
         """(side, side, head) each: vectors of all differences between two rows, two columns."""
@@ -120,7 +122,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., C) to the same."""
-        return self.lin2(self.act(self.lin1(x)))
+        made: Tensor = self.lin2(self.act(self.lin1(x)))
+        return made
 
 
 class Block(nn.Module):
@@ -136,7 +139,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(H, W, C) to the same."""
         x = x + self.attn(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
+        x = x + self.mlp(self.norm2(x))
+        return x
 
 
 class PatchEmbed(nn.Module):
@@ -148,7 +152,8 @@ class PatchEmbed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(1, 3, S, S) to (S / 16, S / 16, C)."""
-        return self.proj(x).squeeze(0).permute(1, 2, 0)
+        made: Tensor = self.proj(x).squeeze(0).permute(1, 2, 0)
+        return made
 
 
 class ImageEncoderViT(nn.Module):
@@ -169,4 +174,5 @@ class ImageEncoderViT(nn.Module):
         x = self.patch_embed(x) + self.pos_embed[0]
         for block in self.blocks:
             x = block(x)
-        return self.neck(x.permute(2, 0, 1).unsqueeze(0))
+        made: Tensor = self.neck(x.permute(2, 0, 1).unsqueeze(0))
+        return made

@@ -36,7 +36,8 @@ class PatchEmbed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(1, 3, S, S) to (1, 64, S / 4, S / 4)."""
-        return self.seq(x)
+        made: Tensor = self.seq(x)
+        return made
 
 
 class MBConv(nn.Module):
@@ -53,7 +54,8 @@ class MBConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(1, C, H, W) to the same."""
         y = self.conv3(self.act(self.conv2(self.act(self.conv1(x)))))
-        return self.act(x + y)
+        made: Tensor = self.act(x + y)
+        return made
 
 
 class Merge(nn.Module):
@@ -68,7 +70,8 @@ class Merge(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(1, C, H, W) to (1, C', H / stride, W / stride)."""
-        return self.conv3(self.act(self.conv2(self.act(self.conv1(x)))))
+        made: Tensor = self.conv3(self.act(self.conv2(self.act(self.conv1(x)))))
+        return made
 
 
 class WindowAttention(nn.Module):
@@ -104,9 +107,9 @@ class WindowAttention(nn.Module):
 
     def _projections(self) -> Projections:
         """From upstream's order, head by head. The norm's bias, too, is part of what they add."""
-        weight = self.qkv.weight.unflatten(0, (self.heads, 3, HEAD)).transpose(0, 1).flatten(0, 2)
+        weight = self.qkv.weight.view(self.heads, 3, HEAD, -1).transpose(0, 1).flatten(0, 2)
         bias = self.qkv.bias + self.qkv.weight @ self.norm.bias
-        bias = bias.unflatten(0, (self.heads, 3, HEAD)).transpose(0, 1).flatten()
+        bias = bias.view(self.heads, 3, HEAD).transpose(0, 1).flatten()
         return arranged(weight, bias, self.proj, HEAD**-0.5)
 
 
@@ -132,7 +135,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., C) to the same."""
-        return self.fc2(self.act(self.fc1(self.norm(x))))
+        made: Tensor = self.fc2(self.act(self.fc1(self.norm(x))))
+        return made
 
 
 class Block(nn.Module):
@@ -148,7 +152,8 @@ class Block(nn.Module):
         """(H, W, C) to the same."""
         x = x + self.attn(x)
         x = self.local_conv(x.permute(2, 0, 1).unsqueeze(0)).squeeze(0).permute(1, 2, 0)
-        return x + self.mlp(x)
+        x = x + self.mlp(x)
+        return x
 
 
 class Stage(nn.Module):
@@ -189,4 +194,5 @@ class TinyViT(nn.Module):
         x = self.patch_embed(x)
         for stage in self.layers:
             x = stage(x)
-        return self.neck(x)
+        made: Tensor = self.neck(x)
+        return made

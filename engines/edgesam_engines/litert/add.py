@@ -118,9 +118,7 @@ def _has(found: bundles.Bundle, part: Part) -> bool:
     return found.has(part, REFERENCE, found.sides(REFERENCE)[0])
 
 
-def _exported_parts(
-    found: bundles.Bundle, family: Family, model: nn.Module
-) -> list[_DecoderPart]:
+def _exported_parts(found: bundles.Bundle, family: Family, model: nn.Module) -> list[_DecoderPart]:
     """Parts exported anew, for whole squares."""
     by_side = {
         side: family.decoder_graphs(model, side, whole=True) for side in found.sides(REFERENCE)

@@ -42,6 +42,7 @@ CODES: dict[str, OpCode] = {
     "LESS_EQUAL": OpCode("LessEqualOptions"),
     "LOGICAL_AND": OpCode("LogicalAndOptions"),
     "MAXIMUM": OpCode("MaximumMinimumOptions"),
+    "MAX_POOL_2D": OpCode("Pool2DOptions"),
     "MEAN": OpCode("ReducerOptions"),
     "MINIMUM": OpCode("MaximumMinimumOptions"),
     "MUL": OpCode("MulOptions"),
@@ -57,5 +58,6 @@ CODES: dict[str, OpCode] = {
     "SUB": OpCode("SubOptions"),
     "SUM": OpCode("ReducerOptions"),
     "TRANSPOSE": OpCode("TransposeOptions"),
+    "TRANSPOSE_CONV": OpCode("TransposeConvOptions", version=3),
     **{name: OpCode() for name in _NO_OPTIONS},
 }

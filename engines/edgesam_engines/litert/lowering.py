@@ -38,6 +38,10 @@ class Value:
     shape: tuple[int, ...]
     order: tuple[int, ...]
 
+    def lengths(self, runs: Sequence[Sequence[int]]) -> list[int]:
+        """Of runs of axes, each taken as one."""
+        return [math.prod(self.shape[axis] for axis in run) for run in runs]
+
 
 @dataclass(frozen=True)
 class Node:
@@ -160,7 +164,9 @@ class Lowering:
         """Another order of the axes; in several steps where LiteRT cannot take so many at once."""
         tensor = value.tensor
         for before, behind in turning_steps(value.order, order):
-            source = self.reshaped(tensor, [math.prod(value.shape[a] for a in run) for run in before])
+            source = self.reshaped(
+                tensor, [math.prod(value.shape[a] for a in run) for run in before]
+            )
             moves = tuple(before.index(run) for run in behind)
             shape = [math.prod(value.shape[a] for a in run) for run in behind]
             tensor = self._copied("TRANSPOSE", source, moves, shape)

@@ -15,7 +15,6 @@ _ONE = {
     "Cos": "COS",
     "Exp": "EXP",
     "Floor": "FLOOR",
-    "Gelu": "GELU",
     "Log": "LOG",
     "Neg": "NEG",
     "Relu": "RELU",
@@ -46,6 +45,14 @@ def _one(to: Lowering, node: Node) -> None:
     value = to.value(node.inputs[0])
     made = to.emit(_ONE[node.kind], [value.tensor], node.outputs[0], to.graph.shape(value.tensor))
     to.put(node.outputs[0], Value(made, value.shape, value.order))
+
+
+def _gelu(to: Lowering, node: Node) -> None:
+    value, name = to.value(node.inputs[0]), node.outputs[0]
+    shape = to.graph.shape(value.tensor)
+    is_tanh = node.attributes.get("approximate", b"none") == b"tanh"
+    made = to.emit("GELU", [value.tensor], name, shape, approximate=is_tanh)
+    to.put(name, Value(made, value.shape, value.order))
 
 
 def _two(to: Lowering, node: Node) -> None:
@@ -124,5 +131,6 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(_TWO, _two),
     "Cast": _cast,
     "Clip": _clip,
+    "Gelu": _gelu,
     "Pow": _power,
 }

@@ -184,16 +184,16 @@ def padded(
         value: what.
         amounts: (rank, 2) int32, how much before and behind along every axis.
         name: of the result.
-        filled_with: one number; None is zero.
+        filled_with: one number, in the value's integers if it has such; None is zero.
     """
     order = _with_ones(value)
     shape = [n + int(a.sum()) for n, a in zip(value.shape, amounts, strict=True)]
     inputs = [to.laid(value, order), to.graph.constant(f"{name}/amounts", amounts[order])]
     code = "PAD"
-    if filled_with is not None and float(filled_with):
+    quant = to.graph.quant(value.tensor)
+    if filled_with is not None and (quant or float(filled_with)):
         code = "PADV2"
-        inputs.append(to.graph.constant(f"{name}/number", filled_with.reshape(1)))
-    quant = to.graph.quant(value.tensor)  # integers: what is put in means zero
+        inputs.append(to.graph.constant(f"{name}/number", filled_with.reshape(1), quant))
     made = to.emit(code, inputs, name, [shape[a] for a in order], quant=quant)
     return Value(made, tuple(shape), tuple(a for a in order if shape[a] > 1))
 

@@ -1,8 +1,7 @@
-"""Rules for operations that look at windows of a map: convolutions, pooling, doubling."""
+"""Rules for operations that look at windows of a map: convolutions, enlargements."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,11 +9,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from edgesam_engines.errors import TranslationError
 from edgesam_engines.litert.flatbuffer import Quant
-from edgesam_engines.litert.lowering import Lowering, Node, Rule, Value, no_bias
-from edgesam_engines.litert.rules_sums import reduced
-from edgesam_engines.litert.windows import Windows
-
-NHWC = (0, 2, 3, 1)
+from edgesam_engines.litert.lowering import Lowering, Node, Rule, no_bias
+from edgesam_engines.litert.windows import NHWC, Windows, map_of
 
 
 def _convolution(to: Lowering, node: Node) -> None:
@@ -45,7 +41,7 @@ def _convolution(to: Lowering, node: Node) -> None:
         **windows.options,
         **more,
     )
-    to.put(name, _map(made, shape))
+    to.put(name, map_of(made, shape))
 
 
 def _bias(to: Lowering, node: Node, channels: int) -> int:
@@ -56,74 +52,39 @@ def _bias(to: Lowering, node: Node, channels: int) -> int:
     return no_bias(to, node, f"{node.outputs[0]}/bias", channels)
 
 
-def _map(tensor: int, shape: tuple[int, ...]) -> Value:
-    """A value that lies with its channels last."""
-    return Value(tensor, shape, tuple(a for a in NHWC if shape[a] > 1))
-
-
-def _average_pool(to: Lowering, node: Node) -> None:
-    """Windows side by side; integers as a depthwise convolution with ones, rounded once."""
+def _transposed_convolution(to: Lowering, node: Node) -> None:
+    """Without padding, and its border cut off: LiteRT would cut at other sides."""
     value, name = to.value(node.inputs[0]), node.outputs[0]
-    kernel = node.wholes("kernel_shape")
-    if kernel != node.wholes("strides", (1, 1)) or any(node.wholes("pads")):
-        raise TranslationError(f"{node.name}: only windows that lie side by side.")
-    shape = (*value.shape[:2], *Windows.of(node, value.shape).sides)
-    if name in to.quants:
-        _integer_average(to, node, value, shape)
-        return
-    n, c, h, w = shape
-    if value.order == tuple(sorted(value.order)):  # each channel as a picture: nothing is moved
-        source, made_shape = to.flat(value, [n * c, *value.shape[2:], 1]), [n * c, h, w, 1]
-    else:
-        source, made_shape = to.laid(value, NHWC), [n, h, w, c]
+    weight = to.known(node.inputs[1])
+    kernel, strides = weight.shape[2:], node.wholes("strides", (1, 1))
+    pads, more = node.wholes("pads", (0, 0, 0, 0)), node.wholes("output_padding", (0, 0))
+    if node.whole("group", 1) != 1 or set(node.wholes("dilations", (1, 1))) != {1}:
+        raise TranslationError(f"{node.name}: only one group, without dilations.")
+    if any(m > p for m, p in zip(more, pads[2:], strict=True)):
+        raise TranslationError(f"{node.name}: output padding {more} with padding {pads}.")
+    n, _, *size = value.shape
+    whole = [(size[i] - 1) * strides[i] + kernel[i] for i in range(2)]
+    sides = [whole[i] - pads[i] - pads[2 + i] + more[i] for i in range(2)]
+    channels = weight.shape[1]
     made = to.emit(
-        "AVERAGE_POOL_2D",
-        [source],
-        name,
-        made_shape,
+        "TRANSPOSE_CONV",
+        [
+            to.graph.constant(f"{name}/size", np.array([n, *whole, channels], np.int32)),
+            to.graph.constant(node.inputs[1], np.ascontiguousarray(weight.transpose(1, 2, 3, 0))),
+            to.laid(value, NHWC),
+            _bias(to, node, channels),
+        ],
+        f"{name}/whole",
+        [n, *whole, channels],
+        strideH=strides[0],
+        strideW=strides[1],
         padding=schema.Padding.VALID,
-        filterHeight=kernel[0],
-        filterWidth=kernel[1],
-        strideH=kernel[0],
-        strideW=kernel[1],
     )
-    order = (0, 1, 2, 3) if made_shape[-1] == 1 else NHWC
-    to.put(name, Value(made, shape, tuple(a for a in order if shape[a] > 1)))
-
-
-def _integer_average(
-    to: Lowering, node: Node, value: Value, shape: tuple[int, int, int, int]
-) -> None:
-    name, channels = node.outputs[0], value.shape[1]
-    kernel = node.wholes("kernel_shape")
-    source = to.quants[node.inputs[0]]
-    share = np.full(channels, 1 / math.prod(kernel), np.float32)
-    nothing = np.zeros(channels, np.int64)
-    ones = np.ones((1, *kernel, channels), np.int8)
-    inputs = [
-        to.laid(value, NHWC),
-        to.graph.constant(f"{name}/ones", ones, Quant(share, nothing, 3)),
-        to.graph.constant(
-            f"{name}/bias", np.zeros(channels, np.int32), Quant(share * source.scale, nothing)
-        ),
-    ]
-    n, c, h, w = shape
-    made = to.emit(
-        "DEPTHWISE_CONV_2D",
-        inputs,
-        name,
-        [n, h, w, c],
-        quant=to.quants[name],
-        depthMultiplier=1,
-        padding=schema.Padding.VALID,
-        strideH=kernel[0],
-        strideW=kernel[1],
-    )
-    to.put(name, _map(made, shape))
-
-
-def _global_average(to: Lowering, node: Node) -> None:
-    reduced(to, "MEAN", to.value(node.inputs[0]), (2, 3), node.outputs[0], keep=True)
+    if sides != whole:
+        begin = to.graph.constant(f"{name}/begin", np.array([0, *pads[:2], 0], np.int32))
+        length = to.graph.constant(f"{name}/length", np.array([n, *sides, channels], np.int32))
+        made = to.emit("SLICE", [made, begin, length], name, [n, *sides, channels])
+    to.put(name, map_of(made, (n, channels, *sides)))
 
 
 def _resize(to: Lowering, node: Node) -> None:
@@ -144,12 +105,11 @@ def _resize(to: Lowering, node: Node) -> None:
         [shape[a] for a in NHWC],
         quant=to.quants.get(name),
     )
-    to.put(name, _map(made, shape))
+    to.put(name, map_of(made, shape))
 
 
 RULES: dict[str, Rule] = {
-    "AveragePool": _average_pool,
     "Conv": _convolution,
-    "GlobalAveragePool": _global_average,
+    "ConvTranspose": _transposed_convolution,
     "Resize": _resize,
 }

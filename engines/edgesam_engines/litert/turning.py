@@ -6,6 +6,7 @@ front first; there they are one axis from then on.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 MOST_AXES = 6
@@ -42,7 +43,7 @@ def _steps(order: list[int], wanted: list[int]) -> Iterator[tuple[list[Run], lis
 
 def _runs(order: Sequence[int], wanted: Sequence[int]) -> list[Run]:
     """Axes in the order wanted; those that lie side by side in both orders are one run."""
-    behind = dict(zip(order, order[1:], strict=False))
+    behind = dict(itertools.pairwise(order))
     runs: list[Run] = []
     for axis in wanted:
         if runs and behind.get(runs[-1][-1]) == axis:

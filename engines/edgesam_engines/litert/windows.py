@@ -12,6 +12,13 @@ from edgesam_engines.litert.lowering import Lowering, Node, Value
 from edgesam_engines.litert.rules_moves import padded
 from edgesam_rt.types import AnyArray
 
+NHWC = (0, 2, 3, 1)
+
+
+def map_of(tensor: int, shape: tuple[int, ...]) -> Value:
+    """A value (N, C, H, W) that lies with its channels last."""
+    return Value(tensor, shape, tuple(a for a in NHWC if shape[a] > 1))
+
 
 @dataclass(frozen=True)
 class Windows:

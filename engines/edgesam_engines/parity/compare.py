@@ -53,7 +53,7 @@ class Ours:
         """(256, grid, grid)."""
         values: F32 = self._made.tensors["image_embeddings"]
         grid = round(len(values) ** 0.5)
-        return values.T.reshape(-1, grid, grid)
+        return np.asarray(values.T.reshape(-1, grid, grid), np.float32)
 
     def takes(self, prompt: Prompt) -> bool:
         """Whether the model looks at all that a prompt has."""
@@ -84,7 +84,8 @@ def compare(theirs: Predictor, ours: Ours, image_hw: tuple[int, int]) -> dict[st
     each = zip(prompts.items(), ours.answers(list(prompts.values())), strict=True)
     for (kind, prompt), got in each:
         want = theirs.answer(prompt)
-        own = Answers(*(values[-len(want.iou) :] for values in got))
+        some = slice(-len(want.iou), None)
+        own = Answers(got.low_res[some], got.iou[some], got.masks[some])
         report["prompts"][kind] = {
             "low_res_masks": difference(own.low_res, want.low_res),
             "iou_predictions": difference(own.iou, want.iou),

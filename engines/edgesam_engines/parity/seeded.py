@@ -8,6 +8,7 @@ conversion that leaves something out shows.
 from __future__ import annotations
 
 import hashlib
+import math
 import zlib
 from collections.abc import Mapping
 
@@ -16,7 +17,9 @@ import torch
 from torch import Tensor
 
 # What stands in a name, how its values are spread: (offset, width) of a uniform or of a normal one.
-_UNIFORM = {"running_var": (0.5, 1.0), "norm_weight": (0.6, 0.8)}
+_UNIFORM = {"running_var": (0.5, 1.0), "norm_weight": (0.6, 0.8), "branch_end": (0.2, 0.2)}
+# RepViT's branches beside an identity, 54 of them twice, would grow to infinity.
+_BRANCH_END, _BRANCH, _BESIDE_IDENTITY = ".m.2.bn.weight", ".token_mixer.0.conv", 0.2
 _NORMAL = {
     "running_mean": 0.1,
     "bias": 0.1,
@@ -53,6 +56,7 @@ def _tensor(name: str, shape: tuple[int, ...], seed: int) -> Tensor:
         return torch.zeros(shape, dtype=torch.int64)
     random = np.random.default_rng([seed, zlib.crc32(name.encode())])
     kind = "norm_weight" if last == "weight" and len(shape) == 1 else last
+    kind = "branch_end" if name.endswith(_BRANCH_END) else kind
     if kind in _UNIFORM:
         low, width = _UNIFORM[kind]
         values = low + width * random.random(shape)
@@ -65,4 +69,5 @@ def _of_product(name: str, shape: tuple[int, ...]) -> float:
     """The deviation of a weight, so that what it makes is neither tiny nor huge."""
     if "embed" in name or "token" in name.split(".")[-2]:
         return _TOKEN
-    return SPREAD / float(np.prod(shape[1:])) ** 0.5
+    spread = _BESIDE_IDENTITY if _BRANCH in name else SPREAD
+    return spread / math.sqrt(math.prod(shape[1:]))

@@ -51,10 +51,12 @@ class _Empty(ModuleType):
 
 
 def _empty(name: str) -> dict[str, ModuleType]:
-    """A module and those it is in, as far as they are not there."""
+    """A module, and those it is in unless the outermost is there."""
     parts = name.split(".")
+    if parts[0] in sys.modules or importlib.util.find_spec(parts[0]) is not None:
+        return {name: _Empty(name)}
     above = (".".join(parts[: i + 1]) for i in range(len(parts)))
-    return {n: _Empty(n) for n in above if n not in sys.modules}
+    return {n: _Empty(n) for n in above}
 
 
 class _Compose:

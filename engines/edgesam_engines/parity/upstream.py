@@ -99,8 +99,8 @@ class Upstream:
         Raises:
             ConfigError: the folder is no checkout of it.
         """
-        stand_ins.install(self.unneeded)
         sys.path.insert(0, str(checkout / self.source))
+        stand_ins.install(self.unneeded)
         made: nn.Module = _find(self.build, checkout)(**self.arguments)
         return made.eval()
 
@@ -152,7 +152,11 @@ TABLE: dict[str, Upstream] = {
             "efficientvit.sam_model_zoo:create_efficientvit_sam_model",
             "efficientvit.models.efficientvit.sam:EfficientViTSamPredictor",
             arguments={"name": f"efficientvit-sam-{size}", "pretrained": False},
-            unneeded=("efficientvit.apps.trainer.run_config", "omegaconf", "triton.language"),
+            unneeded=(
+                *("efficientvit.apps", "efficientvit.apps.trainer", "omegaconf"),
+                "efficientvit.apps.trainer.run_config",
+                "efficientvit.models.nn.triton_rms_norm",
+            ),
             family="efficientvit-sam",
         )
         for size in ("l0", "l1", "l2")

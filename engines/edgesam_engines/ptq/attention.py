@@ -1,8 +1,8 @@
 """What of a graph is attention: it stays float.
 
-ONNX Runtime's integer softmax takes four times as long as its float one, its integer products of two
-computed matrices are no faster than float ones at the 32 columns of a head, and eight bits over
-[0, 1] lose most of what a softmax says. The layers around it are worth integers, it is not.
+ONNX Runtime's integer softmax takes four times as long as its float one, its integer products of
+two computed matrices are no faster than float ones at the 32 columns of a head, and eight bits
+over [0, 1] lose most of what a softmax says. The layers around it are worth integers, it is not.
 """
 
 from __future__ import annotations

@@ -11,10 +11,11 @@ from pathlib import Path
 import cv2
 import torch
 
+from edgesam_engines.checkpoints import read_weights
 from edgesam_engines.errors import CheckpointError
 from edgesam_engines.train.config import Recipe, RecipeError, load_recipe
 from edgesam_engines.train.loop import train
-from edgesam_engines.train.network import load_weights, model_of
+from edgesam_engines.train.network import model_of
 from edgesam_engines.train.sources import split_sources
 from edgesam_engines.train.validate import validate
 
@@ -63,7 +64,7 @@ def prepare(recipe: Recipe, device: torch.device) -> None:
 
 
 def _validate_only(recipe: Recipe, args: argparse.Namespace, device: torch.device) -> None:
-    model = model_of(load_weights(args.validate)).to(device)
+    model = model_of(read_weights(args.validate)).to(device)
     figures = validate(model, split_sources(args.data, recipe.data), recipe, device)
     args.out.mkdir(parents=True, exist_ok=True)
     report = args.out / f"validation-{args.validate.stem}.json"

@@ -26,13 +26,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edgesam_engines.checkpoints import read_weights
 from edgesam_engines.families.pocketsam import PocketSAM
 from edgesam_engines.train.checkpoint import export_weights
 from edgesam_engines.train.cli import pick_device, prepare
 from edgesam_engines.train.config import RecipeError, load_recipe
 from edgesam_engines.train.losses import rank_loss
 from edgesam_engines.train.memory import keep_memory
-from edgesam_engines.train.network import load_weights, model_of
+from edgesam_engines.train.network import model_of
 from edgesam_engines.train.sources import split_sources
 from edgesam_engines.train.validate import PointAnswers, Tally, examine
 from edgesam_rt.bench.protocols import calibration_error
@@ -163,7 +164,7 @@ def _run(args: argparse.Namespace) -> None:
     recipe = load_recipe(args.config)
     device = pick_device(recipe.hardware.device)
     prepare(recipe, device)
-    model = model_of(load_weights(args.weights)).to(device).eval()
+    model = model_of(read_weights(args.weights)).to(device).eval()
     tally = examine(model, split_sources(args.data, recipe.data), recipe, device)
     if not tally.area:
         raise RecipeError(f"{args.data}: no object in the validation part to fit on")

@@ -61,13 +61,19 @@ def begin(job: Job, out: Path) -> Job:
     """Note a new job in its folder.
 
     Raises:
-        ConfigError: there is a training already.
+        ConfigError: there is a training already, or the folder lies among the data.
     """
     if (out / CHECKPOINT).exists():
         raise ConfigError(
             f"train: {out} holds a training already. Go on with it by `edgesam-engines train "
             f"--resume --out {out}`, or name another folder."
         )
+    for given in (job.data, job.images):
+        if given is not None and given.resolve() in (out.resolve(), *out.resolve().parents):
+            raise ConfigError(
+                f"train: {out} lies in {given}: the run's own photos would be taken for yours. "
+                "Name a folder beside it."
+            )
     make_folder(out, "train")
     write_whole(out / JOB, msgspec.json.format(msgspec.json.encode(job, enc_hook=str), indent=1))
     return job

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
-import signal
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from edgesam_engines.checkpoints import read_weights
 from edgesam_engines.families.pocketsam import PocketSAM
 from edgesam_engines.train import checkpoint as files
 from edgesam_engines.train.config import Recipe, recipe_hash
@@ -29,7 +26,6 @@ from edgesam_engines.train.network import (
     encode,
     freeze,
     hold_norms,
-    load_weights,
     new_model,
     new_optimizer,
     start_from,
@@ -39,11 +35,12 @@ from edgesam_engines.train.network import (
 from edgesam_engines.train.rounds import Game, Stats, Targets, run_rounds
 from edgesam_engines.train.samples import TARGET_STRIDE, Batches, Sample, batch_loader
 from edgesam_engines.train.schedule import decay_start, rate_at
+from edgesam_engines.train.signals import stop_signals
 from edgesam_engines.train.sources import Split
 from edgesam_engines.train.threads import ThreadTuner
-from edgesam_engines.train.validate import Figures, validate
+from edgesam_engines.train.validate import validate
+from edgesam_engines.train.watch import Watch
 
-_PATIENCE = 2  # signals after which the step in progress is not waited for
 JOURNAL, CURVES = "journal.jsonl", "curves.svg"
 log = logging.getLogger(__name__)
 
@@ -74,7 +71,7 @@ class Trainer:
         if init is None:
             model = new_model(recipe.seed, pretrained=pretrained)
         else:
-            weights = load_weights(init)
+            weights = read_weights(init)
             model = new_model(recipe.seed, pretrained=False, widths=widths_of(weights))
             left = start_from(model, weights)
             log.info("from %s; not in it: %s", init, ", ".join(left) or "nothing")
@@ -140,19 +137,6 @@ class Trainer:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
 
-class Watch:
-    """Is told how a run goes; by default nobody is."""
-
-    def step(self, done: int, figures: Stats) -> None:
-        """`done` steps are done; running means of their figures."""
-
-    def validated(self, done: int, figures: Figures) -> None:
-        """The figures of `validate` after so many steps."""
-
-    def stopped(self, done: int, number: int) -> None:
-        """A signal ended the run; everything is saved."""
-
-
 def train(
     recipe: Recipe,
     split: Split,
@@ -190,7 +174,7 @@ def train(
     if distillation is not None:
         batches = distillation.mixed_with(batches, photos, labelled=any(split.train.values()))
     watch = watch or Watch()
-    with _stop_signals() as stopped:
+    with stop_signals() as stopped:
         run = _Run(trainer, split, out, journal, watch, stopped)
         if start == 0 and recipe.validation.first:
             run.validate(0)
@@ -257,21 +241,3 @@ def _save(trainer: Trainer, out: Path, done: int, name: str = files.CHECKPOINT) 
     files.save_checkpoint(out / name, trainer.parts, done, digest)
     notes = {"recipe": trainer.recipe.name, "recipe_hash": digest, "step": str(done)}
     files.export_weights(out / files.WEIGHTS, trainer.ema.model, notes)
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """A list that SIGTERM and SIGINT add themselves to; the third ends the process at once."""
-    caught: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        caught.append(number)
-        if len(caught) > _PATIENCE:
-            raise KeyboardInterrupt
-
-    old = {s: signal.signal(s, note) for s in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield caught
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)

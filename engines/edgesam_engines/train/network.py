@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -155,15 +154,3 @@ class Ema:
         torch._foreach_lerp_([mine[k] for k in floats], [other[k] for k in floats], 1 - decay)
         for k in mine.keys() - set(floats):
             mine[k].copy_(other[k])
-
-
-def load_weights(path: Path) -> dict[str, Tensor]:
-    """A state dict from `.safetensors` or `.pt`, a run's checkpoint among them, as fp32."""
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        raw = load_file(path)
-    else:
-        raw = torch.load(path, map_location="cpu", weights_only=True)
-        raw = raw.get("model", raw)
-    return {k: v.float() if v.dtype.is_floating_point else v for k, v in raw.items()}

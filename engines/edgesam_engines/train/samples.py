@@ -26,6 +26,10 @@ TARGET_STRIDE = 2  # masks leave this module at half the side
 _ATTEMPTS = 20
 
 
+class NoObjectError(RuntimeError):
+    """The photos have nothing large enough to ask for."""
+
+
 class Sample(NamedTuple):
     """B augmented photos and N objects in each."""
 
@@ -95,7 +99,7 @@ class Batches(Dataset[Sample]):
             )
             if wanted:
                 return canvas.image, coverage(canvas.ids, wanted)
-        raise RuntimeError(f"no object of {rules.min_object} pixels in {_ATTEMPTS} samples")
+        raise NoObjectError(f"no object of {rules.min_object} pixels in {_ATTEMPTS} samples")
 
     def _canvas(self, side: int, rng: np.random.Generator) -> Tile:
         recipe, rules = self._recipe, self._recipe.paste

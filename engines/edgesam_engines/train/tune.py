@@ -14,18 +14,20 @@ from edgesam_engines.train.distil.ask import ask_about
 from edgesam_engines.train.distil.samples import Distillation
 from edgesam_engines.train.distil.teacher import Named
 from edgesam_engines.train.journal import read_journal
-from edgesam_engines.train.loop import JOURNAL, Watch, train
+from edgesam_engines.train.loop import JOURNAL, train
 from edgesam_engines.train.memory import keep_memory
 from edgesam_engines.train.own.coco import CocoFile
 from edgesam_engines.train.own.folder import MaskFolder
 from edgesam_engines.train.own.found import Reader
-from edgesam_engines.train.own.prepare import HELD_OUT, SOURCE, TRAIN, Prepared
+from edgesam_engines.train.own.index import HELD_OUT, SOURCE, TRAIN, Prepared
 from edgesam_engines.train.own.prepare import prepare as prepare_photos
 from edgesam_engines.train.progress import Say, Ticker
 from edgesam_engines.train.rounds import Stats
+from edgesam_engines.train.samples import Batches, NoObjectError
 from edgesam_engines.train.sources import Split
 from edgesam_engines.train.validate import Figures
-from edgesam_rt.errors import ConfigError
+from edgesam_engines.train.watch import Watch
+from edgesam_rt.errors import ConfigError, EdgeSamError
 from edgesam_rt.sinks.files import write_failed
 
 DATA = "data"
@@ -80,6 +82,11 @@ def run(job: jobs.Job, out: Path, say: Say) -> int:
     except OSError as error:
         path = Path(error.filename or out)
         raise write_failed("train", path, error, _intact(out)) from error
+    except FloatingPointError as error:
+        raise EdgeSamError(
+            f"train: {error}: no number any more. {_intact(out)} Lower optim.lr in a copy of the "
+            "recipe, and begin anew."
+        ) from error
     except KeyboardInterrupt:
         say(f"what is done stays. {_resume(out)}")
         raise
@@ -113,7 +120,19 @@ def _learn(job: jobs.Job, recipe: Recipe, out: Path, teller: Teller, say: Say) -
     split, distillation = found.split, None
     if teacher is not None:
         split, distillation = _taught(teacher, recipe, found, out, say)
+    if any(split.train.values()):
+        _try_a_sample(recipe, split)
     return train(recipe, split, out, device, start, distillation=distillation, watch=teller)
+
+
+def _try_a_sample(recipe: Recipe, split: Split) -> None:
+    try:
+        Batches(recipe, split, 1)[0]
+    except NoObjectError as error:
+        raise ConfigError(
+            f"train: {error}: the objects are too small, or fill their photos. Crop the photos, or "
+            "change canvas.min_object and canvas.max_object in a copy of the recipe."
+        ) from error
 
 
 def reader_of(job: jobs.Job) -> Reader:

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="families need torch")
+pytest.importorskip("torch", reason="families need torch")
+
+import torch
 
 from edgesam_engines.families.sam_family import SamFamily
 from edgesam_engines.families.sam_graphs import DecoderGraph, EncoderGraph
@@ -26,7 +28,12 @@ from tests.engines.families.family_doubles import GOLDEN, golden, saved, weights
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.timeout(600)]
 PHOTOS = Path(__file__).resolve().parents[3] / "demo" / "photos"
-WIDTHS = {"slimsam": {"image_encoder.pos_embed": (1, 64, 64, 168), "image_encoder.blocks.0.mlp.lin1.bias": (696,)}}
+WIDTHS = {
+    "slimsam": {
+        "image_encoder.pos_embed": (1, 64, 64, 168),
+        "image_encoder.blocks.0.mlp.lin1.bias": (696,),
+    }
+}
 FAMILIES = sorted(
     path.stem for path in GOLDEN.glob("*.json") if isinstance(open_family(path.stem), SamFamily)
 )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="families need torch")
+pytest.importorskip("torch", reason="families need torch")
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -67,7 +68,9 @@ def test_sams_padding_counts_before_the_projection(h: int, w: int) -> None:
     def attend(cells: Tensor) -> Tensor:
         q, k, v = layer.qkv(cells).view(len(cells), 3, 12, 8).permute(1, 2, 0, 3)
         at = torch.arange(WINDOW)
-        rows, columns = (table[at[:, None] - at + WINDOW - 1] for table in (layer.rel_pos_h, layer.rel_pos_w))
+        rows, columns = (
+            table[at[:, None] - at + WINDOW - 1] for table in (layer.rel_pos_h, layer.rel_pos_w)
+        )
         grid = q.unflatten(1, (WINDOW, WINDOW))
         of_rows = torch.einsum("nrchd,rkd->nrck", grid.unsqueeze(3).expand(-1, -1, -1, 1, -1), rows)
         of_columns = torch.einsum("nrchd,ckd->nrck", grid.unsqueeze(3), columns)
@@ -86,6 +89,4 @@ def test_global_attention_in_bands_is_the_whole_attention() -> None:
     with torch.no_grad():
         q, k, v = layer.qkv(x.flatten(0, 1)).view(576, 3, 12, 4).permute(1, 2, 0, 3).unsqueeze(1)
         whole = layer._attend(q, k, v, 0)[0].transpose(0, 1).flatten(1)
-        torch.testing.assert_close(
-            layer(x).flatten(0, 1), layer.proj(whole), atol=1e-5, rtol=1e-4
-        )
+        torch.testing.assert_close(layer(x).flatten(0, 1), layer.proj(whole), atol=1e-5, rtol=1e-4)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -23,67 +22,26 @@ import numpy as np
 from edgesam_engines.train.config import Data
 from edgesam_engines.train.own.complaints import Complaints
 from edgesam_engines.train.own.found import Found, MaskArray, Reader, paint
+from edgesam_engines.train.own.index import (
+    HELD_OUT,
+    IDS,
+    INDEX,
+    SOURCE,
+    TRAIN,
+    Index,
+    Prepared,
+    Row,
+    read_index,
+)
 from edgesam_engines.train.progress import Ticker
-from edgesam_engines.train.sources import Entry, Image, Split, StoredIds, held_out
+from edgesam_engines.train.sources import Entry, Image, StoredIds, held_out
 from edgesam_rt.errors import ConfigError, ImageError
 from edgesam_rt.imaging.files import read_image
 from edgesam_rt.sinks.files import encode_picture, make_folder, stem, write_failed, write_whole
 
-SOURCE = "own"  # the name of this source in recipes
 LONGEST = 1024  # px; the longer side of a photo as it is kept
-TRAIN, HELD_OUT, IDS, INDEX = "train", "held-out", "ids", "index.json"
 _KEY_DIGITS = 6
 _FORMAT = 1
-
-
-class Row(msgspec.Struct, frozen=True):
-    """One photo: its name, its file's stem here, its part, its number of objects."""
-
-    name: str
-    key: str
-    part: str
-    objects: int
-
-
-class Index(msgspec.Struct, frozen=True):
-    """What `index.json` holds; `inputs` changes with any file or rule the result depends on."""
-
-    format: int
-    inputs: str
-    rows: list[Row]
-    complaints: list[str]
-
-
-@dataclass
-class Prepared:
-    """Photos that are laid out below `folder`."""
-
-    folder: Path
-    index: Index
-    split: Split = field(init=False)
-    unlabelled: dict[str, list[Entry]] = field(init=False)  # by part
-
-    def __post_init__(self) -> None:
-        """List the files."""
-        found: dict[tuple[str, bool], list[Entry]] = {}
-        for row in self.index.rows:
-            found.setdefault((row.part, row.objects > 0), []).append(self._entry(row))
-        train, kept = ({SOURCE: found.get((p, True), [])} for p in (TRAIN, HELD_OUT))
-        self.split = Split(train, kept, {})
-        self.unlabelled = {p: found.get((p, False), []) for p in (TRAIN, HELD_OUT)}
-
-    def _entry(self, row: Row) -> Entry:
-        ids = self.folder / IDS / f"{row.key}.png" if row.objects else None
-        return Entry(SOURCE, self.folder / row.part / f"{row.key}.jpg", ids)
-
-    def summary(self) -> list[str]:
-        """What was found, and what was left out, for people."""
-        lines = []
-        for part, words in ((TRAIN, "to learn from"), (HELD_OUT, "held out")):
-            rows = [r for r in self.index.rows if r.part == part]
-            objects = sum(r.objects for r in rows)
-            lines.append(f"{len(rows)} photos {words}, with {objects} objects")
-        return lines + [f"left out or doubtful: {line}" for line in self.index.complaints]
 
 
 def prepare(
@@ -103,7 +61,7 @@ def prepare(
         SinkError: the folder cannot be written.
     """
     inputs = _inputs(reader.files, data, unlabelled)
-    index = _read_index(out / INDEX)
+    index = read_index(out / INDEX)
     if index is None or index.inputs != inputs:
         for name in (TRAIN, HELD_OUT, IDS):
             make_folder(out / name, "train")
@@ -232,13 +190,6 @@ def _inputs(files: list[Path], data: Data, unlabelled: bool) -> str:
         about = path.stat()
         digest.update(f"{path}\0{about.st_size}\0{about.st_mtime_ns}\n".encode())
     return digest.hexdigest()
-
-
-def _read_index(path: Path) -> Index | None:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Index)
-    except (OSError, msgspec.MsgspecError):
-        return None
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from edgesam_engines.checkpoints import read_weights
 from edgesam_engines.errors import CheckpointError
 from edgesam_engines.families.pocketsam import (
     BOX_BOTTOM_RIGHT,
@@ -23,7 +24,7 @@ from edgesam_engines.families.pocketsam import (
     PocketSAM,
     Prompts,
 )
-from edgesam_engines.train.network import load_weights, model_of, to_input
+from edgesam_engines.train.network import model_of, to_input
 from edgesam_engines.train.pseudo.config import Views
 from edgesam_engines.train.pseudo.detector import Detection
 from edgesam_engines.train.sources import Image
@@ -79,7 +80,7 @@ class Teacher:
             CheckpointError: the file is missing or holds no PocketSAM.
         """
         try:
-            model = model_of(load_weights(path))
+            model = model_of(read_weights(path))
         except (OSError, RuntimeError, KeyError) as error:
             raise CheckpointError(
                 f"teacher: {path}: expected a training's weights (its ema.safetensors): {error}"
