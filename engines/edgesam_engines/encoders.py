@@ -61,6 +61,7 @@ class FloatEncoder:
             byte_moves.move_bytes(graph)
             byte_moves.join_bytes(graph)
         if not self.preprocess.normalised_in_engine:
+            graph_edits.sort_nodes(graph)
             return
         _, channels, height, width = self.shape
         mean, std = self.preprocess.mean[0], self.preprocess.std[0]

@@ -279,7 +279,7 @@ def test_what_has_no_integer_kernel_is_computed_in_floats_between_two_steps(
 ) -> None:
     nodes, constants = quantised([made])
     constants |= {"w": floats(16), "b": floats(16)} if made.op_type[0] == "L" else {}
-    feeds = {"x": bytes_of(16, 16)}
+    feeds = {"x": bytes_of(2, 16, 16)}
     _, got = check(nodes, feeds, constants, step=float(SY))
     assert len(np.unique(got["y"])) > 1
     assert operators(nodes, feeds, constants).count("QUANTIZE") == 1

@@ -35,6 +35,7 @@ from edgesam_rt.types import F32, F64
 SLOPES: F64 = np.linspace(1.5, 1.8, 61)  # 1.596 has GELU's curvature at 0, 1.702 its tails
 CORES = {"Erf", "Tanh"}  # what an exact GELU and its usual approximation are built around
 _SIMPLE = {"Add", "Div", "Mul", "Pow"}
+_FAR = 100.0  # so far below 0, either form is 0
 _MOST = 6  # such nodes in front of a core
 LOOKED_AT = 1 << 14  # values of a tensor and picture, evenly spread, that a slope is fitted to
 PICTURES = 2
@@ -165,7 +166,8 @@ def _thinned(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:
 def _squared_errors(x: F32, wanted: F32) -> F64:
     """Of every slope, summed over the values."""
     x = x.astype(np.float64)
-    return np.array([np.square(x / (1 + np.exp(-s * x)) - wanted).sum() for s in SLOPES])
+    below = np.minimum(-x, _FAR)
+    return np.array([np.square(x / (1 + np.exp(s * below)) - wanted).sum() for s in SLOPES])
 
 
 def _replace(model: onnx.ModelProto, gelu: Gelu, slope: float) -> None:

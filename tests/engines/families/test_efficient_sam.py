@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,12 @@ pytest.importorskip("torch", reason="families need torch")
 import torch
 from torch import Tensor
 
-from edgesam_engines.families.efficient_sam import EfficientSam
+from edgesam_engines.families.efficient_sam import (
+    DecoderGraph,
+    EfficientSam,
+    EfficientSamModel,
+    EncoderGraph,
+)
 from edgesam_engines.families.efficient_sam_decoder import (
     NOWHERE,
     POINTS,
@@ -18,11 +25,15 @@ from edgesam_engines.families.efficient_sam_decoder import (
     PromptEncoder,
 )
 from edgesam_engines.families.efficient_sam_vit import EfficientSamEncoder, PlainVitShape
-from edgesam_engines.parity import seeded
+from edgesam_engines.parity import compare, seeded
+from edgesam_engines.parity.cli import pictures
 from edgesam_rt.errors import PromptError
 from edgesam_rt.imaging.geometry import Fit
+from edgesam_rt.preprocess import fit_for, normalised, to_square
 from edgesam_rt.prompt_feeds import from_prompts
 from edgesam_rt.records import Prompt
+from tests.engines.families.family_doubles import golden, saved
+from tests.engines.families.test_golden import PHOTOS, near
 
 pytestmark = [pytest.mark.torch, pytest.mark.timeout(120)]
 GRID, SIDE = 4, 64
@@ -108,3 +119,28 @@ def test_prompts_that_mean_nothing_to_it_are_refused(prompt: Prompt, said: str) 
 def test_points_are_scaled_by_width_and_height_each() -> None:
     batch = from_prompts([Prompt.point(319.5, 120)], FIT, EfficientSam.decoder)
     np.testing.assert_allclose(batch.point_coords[0, 0], [319.5 * 1024 / 640, 120 * 1024 / 480])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_it_says_what_upstreams_code_said(tmp_path: Path) -> None:
+    known, family = golden(EfficientSam.name), EfficientSam()
+    shapes = seeded.shapes_of(EfficientSamModel(PlainVitShape.of({})).state_dict())
+    assert seeded.layout_digest(shapes) == known["layout"]
+    weights = seeded.weights_for(shapes, known["seed"])
+    model = family.load(saved({"model": weights}, tmp_path / "seeded.pt"))
+    row = known["photos"][1]  # the one on its side
+    (_, pixels) = list(pictures([PHOTOS / each["photo"] for each in known["photos"]]))[1]
+    fit = fit_for(pixels.shape[:2], 1024, family.preprocess)
+    x = normalised(to_square(pixels, fit, family.preprocess), fit, family.preprocess)
+    with torch.no_grad():
+        embedding = EncoderGraph(model)(torch.from_numpy(x.transpose(2, 0, 1)[None].copy()))
+    near(embedding.T.numpy(), row["embedding"])
+    prompts = compare.prompts_for(pixels.shape[:2], np.zeros((256, 256), np.float32))
+    batch = from_prompts([prompts[kind] for kind in row["prompts"]], fit, family.decoder)
+    feeds = (batch.point_coords, batch.point_labels, batch.mask_input, batch.has_mask_input)
+    with torch.no_grad():
+        low_res, iou = DecoderGraph(model)(embedding, *(torch.from_numpy(t) for t in feeds))
+    for i, kept in enumerate(row["prompts"].values()):
+        near(low_res[i, 1:].numpy(), kept["low_res_masks"])
+        near(iou[i, 1:].numpy(), kept["iou_predictions"])
