@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmarks import overlap_tables
+from benchmarks import http_tables, overlap_tables
 from benchmarks.arm import tables as arm
 from benchmarks.budget import tables as budget
 from benchmarks.everything import tables as everything
 from benchmarks.limit import tables as limit
 from benchmarks.markdown import markdown
 from benchmarks.report import Report
-from benchmarks.soak.tables import soak
+from benchmarks.soak import tables as soak
 from edgesam_rt.bench.protocols import SIZES
 
 Row = Mapping[str, Any]
@@ -187,18 +187,6 @@ def _imports(figures: Row) -> str:
     return markdown(head, rows)
 
 
-def _http_attack(figures: Row) -> Iterator[tuple[str, str]]:
-    head = ["attack", "clients", "alone p50 / p95, ms", "attacked p50 / p95, ms", "p95 ratio"]
-    rows = []
-    for row in figures["attacks"]:
-        pairs = [f"{row[key]['p50']:.1f} / {row[key]['p95']:.1f}" for key in _ALONE_AND_ATTACKED]
-        rows.append([row["attack"], row["clients"], *pairs, f"{row['p95_ratio']:.2f}"])
-    yield "http-attack", markdown(head, rows)
-
-
-_ALONE_AND_ATTACKED = ("alone_ms", "attacked_ms")
-
-
 def _backends(figures: Row) -> Iterator[tuple[str, str]]:
     head = [
         "precision, side",
@@ -273,8 +261,8 @@ MAKERS: dict[str, Callable[[Row], Iterator[tuple[str, str]]]] = {
     "budget-track": budget.make,
     "everything": everything.make,
     "families": _families,
-    "http-attack": _http_attack,
-    "soak": soak,
+    "http-attack": http_tables.make,
+    "soak": soak.make,
     "speed": _speed,
     "overlap": overlap_tables.make,
     "pipeline": _pipeline,

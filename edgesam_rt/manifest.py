@@ -67,7 +67,8 @@ class Preprocess(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     Attributes:
         resize: "longest_side" keeps the aspect ratio and puts the picture at the top left;
             "squash" fills the square.
-        resample: how pixels are weighed; rows of `imaging/resample.py`.
+        resample: how pixels are weighed; rows of `imaging/resample.py`, or "linear_unrounded",
+            which goes with "squash": what has padding is bytes.
         colour: order of the channels.
         mean, std: subtracted and divided, per channel, on 0 to 255; inside the engine if
             `normalised_in_engine`.
@@ -86,8 +87,15 @@ class Preprocess(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     input_dtype: Literal["uint8", "float32"]
     layout: Literal["nhwc", "nchw"]
     normalised_in_engine: bool
-    resample: Literal["fast", "linear", "pil_bilinear", "pil_bicubic"] = "fast"
+    resample: Literal["fast", "linear", "linear_unrounded", "pil_bilinear", "pil_bicubic"] = "fast"
     rounding: Literal["nearest", "down"] = "nearest"
+
+    def __post_init__(self) -> None:
+        """Refuse padding that would have to be unrounded."""
+        if self.resample == "linear_unrounded" and self.resize != "squash":
+            raise ValueError(
+                f'resample "linear_unrounded" needs resize "squash", got {self.resize}'
+            )
 
 
 class DecoderFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgesam_rt.imaging.geometry import Fit, to_encoder_input
+from edgesam_rt.imaging.resample import linear_unrounded
 from edgesam_rt.manifest import Preprocess
 from edgesam_rt.types import F32, U8, AnyArray
 
@@ -16,12 +17,14 @@ def fit_for(image_hw: tuple[int, int], side: int, rule: Preprocess) -> Fit:
     return Fit.longest_side(image_hw, side, round_down=rule.rounding == "down")
 
 
-def to_square(pixels: U8, fit: Fit, rule: Preprocess) -> U8:
-    """A picture (H, W, 3) uint8 RGB in its square, (S, S, 3) uint8."""
+def to_square(pixels: U8, fit: Fit, rule: Preprocess) -> AnyArray:
+    """A picture (H, W, 3) uint8 RGB in its square, uint8, or float32 if unrounded."""
+    if rule.resample == "linear_unrounded":
+        return linear_unrounded(pixels, fit.scaled_hw)
     return to_encoder_input(pixels, fit, rule.pad_value, resample=rule.resample)
 
 
-def normalised(square: U8, fit: Fit, rule: Preprocess) -> F32:
+def normalised(square: AnyArray, fit: Fit, rule: Preprocess) -> F32:
     """What an encoder computes from: (S, S, 3), (value - mean) / std.
 
     Padding is zero if it belongs behind the normalising, else what its value becomes.
@@ -35,7 +38,7 @@ def normalised(square: U8, fit: Fit, rule: Preprocess) -> F32:
     return values
 
 
-def to_tensor(square: U8, fit: Fit, rule: Preprocess) -> AnyArray:
+def to_tensor(square: AnyArray, fit: Fit, rule: Preprocess) -> AnyArray:
     """A square of `to_square` as the encoder's input tensor, with its batch axis."""
     values: AnyArray = square if rule.normalised_in_engine else normalised(square, fit, rule)
     if rule.colour == "bgr":

@@ -10,7 +10,7 @@ from benchmarks.markdown import markdown
 Row = Mapping[str, Any]
 
 
-def soak(figures: Row) -> Iterator[tuple[str, str]]:
+def make(figures: Row) -> Iterator[tuple[str, str]]:
     """Yield the table's name and text."""
     grown, run = figures["growth"], figures["summary"]
     low, middle, high = grown["anonymous_mib"]

@@ -39,6 +39,14 @@ def linear(pixels: U8, out_hw: tuple[int, int]) -> U8:
     return np.asarray(cv2.resize(pixels, out_hw[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
+def linear_unrounded(pixels: U8, out_hw: tuple[int, int]) -> F32:
+    """As `linear`, and not rounded to bytes: float32, 0 to 255."""
+    import cv2
+
+    values = pixels.astype(np.float32)
+    return np.asarray(cv2.resize(values, out_hw[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+
+
 def pil_bilinear(pixels: U8, out_hw: tuple[int, int]) -> U8:
     """Pillow's BILINEAR: a triangle as wide as the factor."""
     return _separable(pixels, out_hw, "triangle")

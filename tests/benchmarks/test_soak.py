@@ -7,6 +7,8 @@ import pytest
 
 from benchmarks.soak.judge import PER, WARM_UP, Sample, growth
 from benchmarks.soak.process import sample
+from benchmarks.soak.tables import make
+from tests.benchmarks.service_figures import SOAK
 
 
 def run(*, leak_mib: float = 0.0, threads_more: int = 0) -> list[Sample]:
@@ -44,3 +46,9 @@ def test_a_sample_is_of_the_process_as_it_is() -> None:
     assert before.results == 7
     assert before.threads >= 1
     assert before.anonymous_mib > 5
+
+
+def test_what_arrived_and_what_was_counted_as_lost_is_held_against_what_was_made() -> None:
+    (_, text), *_ = make(SOAK)
+    assert "| mqtt: arrived, counted as lost, neither | 9,993, 7, 0 |" in text
+    assert "| jsonl: arrived, counted as lost, neither | 9,998, 0, 2 |" in text

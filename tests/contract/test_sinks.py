@@ -172,6 +172,10 @@ class TestMqtt(SinkContract):
         self._heard = listener
         return f"mqtt://127.0.0.1:{broker.port}/gate?qos=1&masks=boxes"
 
+    def test_no_result_at_all_leaves_nothing_broken(self, sink: Sink, tmp_path: Path) -> None:
+        wait_for(lambda: b"online" in self._heard.payloads("/status"), "hello")  # else no goodbye
+        super().test_no_result_at_all_leaves_nothing_broken(sink, tmp_path)
+
     def read_back(self, sink: Sink, folder: Path) -> int:
         wait_for(lambda: b"offline" in self._heard.payloads("/status"), "goodbye")
         return len(self._heard.payloads("/results"))

@@ -80,7 +80,7 @@ class EfficientSam:
     preprocess: ClassVar[Preprocess] = msgspec.structs.replace(
         PREPROCESS,
         resize="squash",
-        resample="linear",
+        resample="linear_unrounded",
         mean=(0.485 * _BYTE, 0.456 * _BYTE, 0.406 * _BYTE),
         std=(0.229 * _BYTE, 0.224 * _BYTE, 0.225 * _BYTE),
     )

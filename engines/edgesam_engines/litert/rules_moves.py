@@ -129,7 +129,7 @@ def _part(to: Lowering, value: Value, axis: int, start: int, length: int, name: 
         name,
         [before, length, behind],
         dtype=dtype,
-        quant=to.quants.get(name),
+        quant=to.graph.quant(source),
     )
     to.put(name, Value(made, shape, tuple(a for a in value.order if shape[a] > 1)))
 

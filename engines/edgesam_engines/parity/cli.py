@@ -61,7 +61,7 @@ def _golden(args: argparse.Namespace, photos: Sequence[Path], folder: Path) -> d
     return {
         "family": args.family,
         "seed": args.seed,
-        "layout": seeded.layout_digest(shapes),
+        "layout": seeded.layout_digest(seeded.shapes_of(family.weights(checkpoint))),
         "tensors": len(shapes),
         "photos": reports,
     }

@@ -7,5 +7,6 @@ The same command goes on where the last run stopped; SIGTERM saves and ends it. 
 `ema.safetensors` (the averaged weights, fp16), `journal.jsonl` and `curves.svg`. With
 `--validate WEIGHTS` nothing is trained: the weights are measured on the recipe's validation part.
 
-Nothing else in the project imports this package.
+`edgesam-engines train` is the same loop on a user's own photos: `job.py` is what was asked, `own/`
+reads and checks photos and masks, `distil/` learns from a larger model, `tune.py` puts it together.
 """

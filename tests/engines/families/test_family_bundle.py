@@ -113,12 +113,10 @@ def test_the_runtime_answers_as_the_model_in_torch(bundle: Bundle, checkpoint: P
             torch.zeros(1, 1, 256, 256),
             torch.zeros(1, 1),
         )
-    np.testing.assert_allclose(found.low_res_logits[:4], low_res[0], atol=1e-3)
-    np.testing.assert_allclose(found.predicted_iou[:4], iou[0], atol=1e-4)
-    for i, one in enumerate(alone):  # neighbours of another length change nothing
-        np.testing.assert_allclose(
-            found.low_res_logits[4 * i : 4 * i + 4], one.low_res_logits, atol=1e-3
-        )
+    np.testing.assert_allclose(found[0].low_res_logits, low_res[0], atol=1e-3)
+    np.testing.assert_allclose(found[0].predicted_iou, iou[0], atol=1e-4)
+    for beside, one in zip(found, alone, strict=True):  # neighbours change nothing
+        np.testing.assert_allclose(beside.low_res_logits, one.low_res_logits, atol=1e-3)
 
 
 def test_everything_and_cells_for_tracking_work(bundle: Bundle) -> None:
