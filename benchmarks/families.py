@@ -67,7 +67,8 @@ def agreement(reference: Segmenter, other: Segmenter, photos: Sequence[Path]) ->
         name = next(iter(want.tensors))
         cosines.append(cosine(want.tensors[name], got.tensors[name]))
         prompts = probes(pixels)
-        ious += mask_ious(reference.predict(want, prompts), other.predict(got, prompts))
+        pairs = zip(reference.predict(want, prompts), other.predict(got, prompts), strict=True)
+        ious += [iou for pair in pairs for iou in mask_ious(*pair)]
     return {
         "photos": len(photos),
         "prompts": len(ious),

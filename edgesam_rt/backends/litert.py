@@ -50,9 +50,10 @@ class LiteRt(Backend):
         inputs: Sequence[TensorSpec],
         outputs: Sequence[TensorSpec],
         options: BackendOptions,
+        filler_label: int = PADDING,
     ) -> None:
         super().__init__(inputs, outputs)
-        self._filler_label = PADDING
+        self._filler_label = filler_label
         interpreter = _opened(path, options.threads)
         runners = {
             key: interpreter.get_signature_runner(key) for key in interpreter.get_signature_list()
@@ -71,10 +72,9 @@ class LiteRt(Backend):
         cls, bundle: Bundle | DetectorBundle, entry: EngineFile, options: BackendOptions
     ) -> Backend:
         """As every backend; a segmenter's manifest says which points count for nothing."""
-        made = cls(bundle.path(entry), entry.inputs, entry.outputs, options)
-        if isinstance(bundle.manifest, Manifest):
-            made._filler_label = bundle.manifest.decoder.filler_label
-        return made
+        manifest = bundle.manifest
+        label = manifest.decoder.filler_label if isinstance(manifest, Manifest) else PADDING
+        return cls(bundle.path(entry), entry.inputs, entry.outputs, options, label)
 
     def _call(self, runner: Any, key: str, path: Path) -> _Call | None:
         """A signature to call; None for one of other shapes: a file may serve several sides."""

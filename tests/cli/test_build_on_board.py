@@ -85,7 +85,7 @@ def test_a_board_that_needs_nothing_is_told_so(capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["build"], "name a recipe to make a bundle, or --board NAME"),
+        (["build"], "name a recipe or a --family to make a bundle, or --board NAME"),
         (["build", "pocketsam-int8", *BOARD], "Give one or the other"),
         (["build", *BOARD, "--calibration", "photos"], "'calibration' belongs to building"),
         (["build", "--board", "jetson-orin-nan"], "Did you mean 'jetson-orin-nano'"),

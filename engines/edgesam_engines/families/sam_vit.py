@@ -139,8 +139,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(H, W, C) to the same."""
         x = x + self.attn(self.norm1(x))
-        x = x + self.mlp(self.norm2(x))
-        return x
+        made: Tensor = x + self.mlp(self.norm2(x))
+        return made
 
 
 class PatchEmbed(nn.Module):

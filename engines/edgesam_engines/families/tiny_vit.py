@@ -152,8 +152,8 @@ class Block(nn.Module):
         """(H, W, C) to the same."""
         x = x + self.attn(x)
         x = self.local_conv(x.permute(2, 0, 1).unsqueeze(0)).squeeze(0).permute(1, 2, 0)
-        x = x + self.mlp(x)
-        return x
+        made: Tensor = x + self.mlp(x)
+        return made
 
 
 class Stage(nn.Module):

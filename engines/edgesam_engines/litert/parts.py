@@ -79,7 +79,7 @@ def bound(model: onnx.ModelProto) -> Fixed:
 
 def with_lengths(model: onnx.ModelProto, lengths: Mapping[str, int]) -> onnx.ModelProto:
     """A copy whose inputs' and outputs' free axes have these lengths."""
-    made = onnx.ModelProto.FromString(model.SerializeToString())
+    made: onnx.ModelProto = onnx.ModelProto.FromString(model.SerializeToString())
     for value in (*made.graph.input, *made.graph.output):
         for dim in value.type.tensor_type.shape.dim:
             if dim.dim_param in lengths:

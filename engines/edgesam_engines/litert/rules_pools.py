@@ -20,11 +20,11 @@ def _average_pool(to: Lowering, node: Node) -> None:
     kernel = node.wholes("kernel_shape")
     if kernel != node.wholes("strides", (1, 1)) or any(node.wholes("pads")):
         raise TranslationError(f"{node.name}: only windows that lie side by side.")
-    shape = (*value.shape[:2], *Windows.of(node, value.shape).sides)
+    (n, c), (h, w) = value.shape[:2], Windows.of(node, value.shape).sides
+    shape = (n, c, h, w)
     if name in to.quants:
         _integer_average(to, node, value, shape)
         return
-    n, c, h, w = shape
     if value.order == tuple(sorted(value.order)):  # each channel as a picture: nothing is moved
         source, made_shape = to.flat(value, [n * c, *value.shape[2:], 1]), [n * c, h, w, 1]
     else:

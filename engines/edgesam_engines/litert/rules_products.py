@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,8 @@ def _linear(to: Lowering, node: Node, weight: AnyArray) -> None:
     value, name = to.value(node.inputs[0]), node.outputs[0]
     order = with_last(value, -1)
     rows = [math.prod(value.shape[:-1])]
-    code, before, options = "FULLY_CONNECTED", rows, {}
+    code, before = "FULLY_CONNECTED", rows
+    options: dict[str, Any] = {}
     how = to.quants.get(node.inputs[1])
     if how is not None:  # as a convolution of 1x1: old runtimes know those with a scale per channel
         code, before, weight = "CONV_2D", [1, *rows, 1], weight[:, None, None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -59,7 +60,7 @@ class Windows:
         return cls(kernel, strides, pads, (sides[0], sides[1]), is_same)
 
     @property
-    def options(self) -> dict[str, int]:
+    def options(self) -> dict[str, Any]:
         """Strides and padding, as fields of an operator's options."""
         padding = schema.Padding.SAME if self.is_same else schema.Padding.VALID
         return {"strideH": self.strides[0], "strideW": self.strides[1], "padding": padding}

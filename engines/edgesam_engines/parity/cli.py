@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 
 from edgesam_engines import build, recipe
+from edgesam_engines.checkpoints import read_weights
 from edgesam_engines.command_parts import Steps, say
+from edgesam_engines.families.base import Family
+from edgesam_engines.families.sam_family import SamFamily
 from edgesam_engines.families.table import open_family
 from edgesam_engines.parity import compare, seeded
 from edgesam_engines.parity.upstream import TABLE
@@ -61,10 +64,17 @@ def _golden(args: argparse.Namespace, photos: Sequence[Path], folder: Path) -> d
     return {
         "family": args.family,
         "seed": args.seed,
-        "layout": seeded.layout_digest(seeded.shapes_of(family.weights(checkpoint))),
+        "layout": seeded.layout_digest(_loaded_shapes(family, checkpoint)),
         "tensors": len(shapes),
         "photos": reports,
     }
+
+
+def _loaded_shapes(family: Family, checkpoint: Path) -> dict[str, tuple[int, ...]]:
+    """Of what a family takes from a file."""
+    if isinstance(family, SamFamily):
+        return seeded.shapes_of(family.weights(checkpoint))
+    return seeded.shapes_of(read_weights(checkpoint))
 
 
 def pictures(photos: Sequence[Path]) -> Iterator[tuple[str, U8]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -119,6 +120,23 @@ def test_prompts_that_mean_nothing_to_it_are_refused(prompt: Prompt, said: str) 
 def test_points_are_scaled_by_width_and_height_each() -> None:
     batch = from_prompts([Prompt.point(319.5, 120)], FIT, EfficientSam.decoder)
     np.testing.assert_allclose(batch.point_coords[0, 0], [319.5 * 1024 / 640, 120 * 1024 / 480])
+
+
+def test_pictures_are_squashed_as_upstream_does_it() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 451, 3), np.uint8)
+    rule = EfficientSam.preprocess
+    fit = fit_for((300, 451), 1024, rule)
+    own = normalised(to_square(pixels, fit, rule), fit, rule)
+    x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+    square = torch.nn.functional.interpolate(x, (1024, 1024), mode="bilinear")
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    wanted = (square[0].permute(1, 2, 0) - mean) / std
+    np.testing.assert_allclose(own, wanted.numpy(), atol=1e-3)
+
+
+def test_pictures_with_padding_cannot_be_left_unrounded() -> None:
+    with pytest.raises(ValueError, match='needs resize "squash"'):
+        msgspec.structs.replace(EfficientSam.preprocess, resize="longest_side")
 
 
 @pytest.mark.slow

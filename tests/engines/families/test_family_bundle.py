@@ -30,7 +30,7 @@ from edgesam_rt.manifest import Precision
 from edgesam_rt.tracking.cells import CellReader
 from tests.engines.families.family_doubles import saved
 
-pytestmark = [pytest.mark.torch, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 class Toy(SamFamily):
