@@ -138,7 +138,7 @@ def test_transposed_convolutions(how: dict[str, Any]) -> None:
 
 
 def test_maxima_of_windows_with_a_border_that_never_wins() -> None:
-    how = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "strides": [2, 2]}
+    how: dict[str, Any] = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "strides": [2, 2]}
     check([node("MaxPool", "x", **how)], {"x": floats(1, 6, 8, 12) - 9}, exact=True)
 
 
@@ -181,6 +181,12 @@ def test_a_border_of_any_number_around_what_was_turned_around() -> None:
     nodes = [node("Transpose", "x", "t", perm=[1, 2, 0]), node("Pad", "t amounts number")]
     constants = {"amounts": np.array([0, 0, 1, 2, 0, 0]), "number": np.float32(1.5)}
     check(nodes, {"x": floats(1, 4, 5)}, constants, exact=True)
+
+
+def test_one_of_two_values_by_a_broadcast_condition() -> None:
+    nodes = [node("Greater", "x zero", "c"), node("Where", "c z x")]
+    feeds = {"x": floats(3, 4, 1), "z": floats(4, 5)}
+    check(nodes, feeds, {"zero": np.float32(0)}, exact=True)
 
 
 def test_all_axes_behind_one_become_one() -> None:
@@ -231,7 +237,7 @@ def test_integer_linear_layers_give_the_same_bits() -> None:
 
 
 def test_integer_convolutions_with_a_border_give_the_same_bits() -> None:
-    how = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "strides": [2, 2]}
+    how: dict[str, Any] = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "strides": [2, 2]}
     nodes, constants = quantised(
         [node("DequantizeLinear", "w8 sw zw", "fw", axis=0), node("Conv", "fx fw", "r", **how)]
     )

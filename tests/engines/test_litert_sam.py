@@ -20,21 +20,15 @@ from edgesam_engines.families.table import open_family
 from edgesam_engines.litert.flatbuffer import File
 from edgesam_engines.litert.parts import bound, part_file
 from edgesam_engines.litert.translate import add_graph
+from edgesam_engines.pack import tensor_specs
 from edgesam_rt.backends import BackendOptions
 from edgesam_rt.backends.litert import LiteRt
 from edgesam_rt.backends.onnxrt import OnnxRuntime
-from edgesam_rt.manifest import TensorSpec
 from tests.engines.families.family_doubles import saved, weights
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.timeout(600)]
 FILLER = -2
 NEAR = 1e-4  # of an output's range
-
-
-def specs(values: object) -> list[TensorSpec]:
-    from edgesam_engines.pack import tensor_specs
-
-    return tensor_specs(values, {})  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
@@ -45,14 +39,14 @@ def test_sams_decoder_gives_the_same_masks_for_any_number_of_prompts(tmp_path: P
     graph = to_onnx(family.decoder_graphs(model, 1024)["decoder"])
     (tmp_path / "decoder.onnx").write_bytes(graph.SerializeToString())
     (tmp_path / "decoder.tflite").write_bytes(part_file("decoder", {1024: bound(graph)}))
-    ends = specs(graph.graph.input), specs(graph.graph.output)
+    inputs, outputs = (tensor_specs(v, {}) for v in (graph.graph.input, graph.graph.output))
     options = BackendOptions(threads=2)
-    litert = LiteRt(tmp_path / "decoder.tflite", *ends, options, FILLER)
-    reference = OnnxRuntime(tmp_path / "decoder.onnx", *ends, options)
+    litert = LiteRt(tmp_path / "decoder.tflite", inputs, outputs, options, FILLER)
+    reference = OnnxRuntime(tmp_path / "decoder.onnx", inputs, outputs, options)
     random = np.random.default_rng(0)
     image = {
-        spec.name: random.standard_normal(spec.shape).astype(np.float32)
-        for spec in ends[0]
+        spec.name: random.standard_normal([int(n) for n in spec.shape]).astype(np.float32)
+        for spec in inputs
         if isinstance(spec.shape[0], int)
     }
     labels = np.array([[1, -1, FILLER], [2, 3, FILLER], [1, 0, -1]], np.float32)

@@ -53,6 +53,7 @@ CODES: dict[str, OpCode] = {
     "REDUCE_MAX": OpCode("ReducerOptions"),
     "RESHAPE": OpCode("ReshapeOptions", int8_version=1),
     "RESIZE_NEAREST_NEIGHBOR": OpCode("ResizeNearestNeighborOptions"),
+    "SELECT_V2": OpCode("SelectV2Options"),
     "SLICE": OpCode("SliceOptions"),
     "SOFTMAX": OpCode("SoftmaxOptions"),
     "SUB": OpCode("SubOptions"),

@@ -71,7 +71,7 @@ def together(
     dtype: str | None = None,
     **options: object,
 ) -> Value:
-    """Put an operation on two broadcast values into the graph, as value `name`.
+    """Put an operation on broadcast values into the graph, as value `name`.
 
     Its elements are of the `dtype`, by default that of the first value.
     """
@@ -91,6 +91,12 @@ def together(
     value = Value(made, tuple(shape), tuple(order))
     to.put(name, value)
     return value
+
+
+def _where(to: Lowering, node: Node) -> None:
+    values = [to.value(name) for name in node.inputs]
+    dtype = to.graph.dtype(values[1].tensor)
+    together(to, "SELECT_V2", values, node.outputs[0], dtype=dtype)
 
 
 def widened(value: Value, rank: int) -> Value:
@@ -133,4 +139,5 @@ RULES: dict[str, Rule] = {
     "Clip": _clip,
     "Gelu": _gelu,
     "Pow": _power,
+    "Where": _where,
 }

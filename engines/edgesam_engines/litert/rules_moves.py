@@ -188,7 +188,8 @@ def padded(
     """
     order = _with_ones(value)
     shape = [n + int(a.sum()) for n, a in zip(value.shape, amounts, strict=True)]
-    inputs = [to.laid(value, order), to.graph.constant(f"{name}/amounts", amounts[order])]
+    argument = to.graph.constant(f"{name}/amounts", amounts[order])
+    inputs = [to.laid(value, order), argument]
     code = "PAD"
     quant = to.graph.quant(value.tensor)
     if filled_with is not None and (quant or float(filled_with)):

@@ -18,8 +18,10 @@ from torch import Tensor
 
 # What stands in a name, how its values are spread: (offset, width) of a uniform or of a normal one.
 _UNIFORM = {"running_var": (0.5, 1.0), "norm_weight": (0.6, 0.8), "branch_end": (0.2, 0.2)}
-# RepViT's branches beside an identity, 54 of them twice, would grow to infinity.
-_BRANCH_END, _BRANCH, _BESIDE_IDENTITY = ".m.2.bn.weight", ".token_mixer.0.conv", 0.2
+# RepViT's branches beside an identity, 54 of them twice, would grow to infinity, and its gates, if
+# they open and close at a touch, make of rounding errors whatever they like.
+_BRANCH_END, _BESIDE_IDENTITY = ".m.2.bn.weight", 0.2
+_BRANCHES = (".token_mixer.0.conv", ".token_mixer.1.fc")
 _NORMAL = {
     "running_mean": 0.1,
     "bias": 0.1,
@@ -69,5 +71,5 @@ def _of_product(name: str, shape: tuple[int, ...]) -> float:
     """The deviation of a weight, so that what it makes is neither tiny nor huge."""
     if "embed" in name or "token" in name.split(".")[-2]:
         return _TOKEN
-    spread = _BESIDE_IDENTITY if _BRANCH in name else SPREAD
+    spread = _BESIDE_IDENTITY if any(b in name for b in _BRANCHES) else SPREAD
     return spread / math.sqrt(math.prod(shape[1:]))

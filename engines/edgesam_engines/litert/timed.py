@@ -1,6 +1,6 @@
 """Graphs of the published families by ONNX Runtime and by LiteRT: same values, how quick.
 
-`python -m benchmarks.litert_families encoder.onnx …` takes graphs with fixed shapes, such as a
+`python -m edgesam_engines.litert.timed encoder.onnx …` takes graphs with fixed shapes, such as a
 bundle's encoders, and prints a row for each.
 """
 
