@@ -30,7 +30,7 @@ from tqdm import tqdm
 from benchmarks import report
 from benchmarks.soak.broker import PREFIX, Mosquitto, Subscriber, free_port
 from benchmarks.soak.guests import Viewer, scrape
-from benchmarks.soak.judge import Sample, growth
+from benchmarks.soak.judge import WARM_UP, Sample, curve, growth
 from benchmarks.soak.process import sample, started
 from edgesam_rt.cli.exits import run_command
 from edgesam_rt.errors import EdgeSamError
@@ -88,6 +88,7 @@ def soak(args: argparse.Namespace, folder: Path) -> Mapping[str, Any]:
         "samples": len(samples),
         "wall_s": round(samples[-1].at_s),
         "growth": asdict(growth(samples)),
+        "curve": curve(samples),
         "summary": json.loads(summary.read_text(encoding="utf-8")),
         "broker_kills": broker.kills,
         "viewer": {"connections": viewer.connections, "mib": viewer.bytes_read / 2**20},
@@ -100,7 +101,8 @@ def soak(args: argparse.Namespace, folder: Path) -> Mapping[str, Any]:
 def _watch(run: Run, args: argparse.Namespace) -> list[Sample]:
     """Sample it until it has made enough results; kill the broker on the way."""
     samples: list[Sample] = []
-    kill_at = [args.frames * (i + 1) // (args.kills + 1) for i in range(args.kills)]
+    # The first falls into the warm-up: what waits for a broker takes memory, once.
+    kill_at = [WARM_UP // 4 + args.frames * i // args.kills for i in range(args.kills)]
     silent = 0
     made = 0
     with tqdm(total=args.frames, unit="result", file=sys.stderr, mininterval=2) as bar:

@@ -9,6 +9,7 @@ import numpy as np
 
 WARM_UP = 2_000  # results after which nothing may grow
 PER = 50_000  # results that growth is given for
+CURVE = 100  # moments of the run that a report keeps, about
 LATE = 0.25  # of the run: its first and last such part are compared where a count is no line
 
 
@@ -68,6 +69,12 @@ def growth(samples: Sequence[Sample]) -> Growth:
         threads=_ends([s.threads for s in used]),
         descriptors=_ends([s.descriptors for s in used]),
     )
+
+
+def curve(samples: Sequence[Sample]) -> list[tuple[int, float]]:
+    """Results and memory in MiB at moments spread over the run."""
+    every = max(1, len(samples) // CURVE)
+    return [(s.results, round(s.anonymous_mib, 2)) for s in samples[::every]]
 
 
 def _ends(counts: Sequence[int]) -> tuple[float, float]:

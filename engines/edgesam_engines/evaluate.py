@@ -92,8 +92,11 @@ def _best(first: F32, iou: F32, batch: PromptBatch, facts: DecoderFacts) -> I64:
     choices = np.array(facts.ambiguous_answers, np.int64)
     first, iou = first[:, choices], iou[:, choices]
     near = first >= first.max(1, keepdims=True) - (facts.second_look or 0.0)
-    best = choices[np.where(near, iou, -1.0).argmax(1)]
-    return np.where(batch.ambiguous, best, facts.clear_answer)
+    best: I64 = choices[np.where(near, iou, -1.0).argmax(1)]
+    if facts.clear_answer is None:  # an unambiguous prompt has no answer of its own
+        return best
+    made: I64 = np.where(batch.ambiguous, best, facts.clear_answer)
+    return made
 
 
 def float_contestant(checkpoint: Path, side: int) -> Contestant:
