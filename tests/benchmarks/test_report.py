@@ -14,6 +14,7 @@ from tests.bench.reports import MEANS
 from tests.benchmarks.arm_figures import FIGURES as ARM
 from tests.benchmarks.budget_figures import BUDGETS, OVERLAP
 from tests.benchmarks.everything_figures import FIGURES as EVERYTHING
+from tests.benchmarks.family_figures import FAMILIES
 from tests.benchmarks.service_figures import HTTP_ATTACK, SOAK
 
 ROW = {"n": 20, "min": 1.0, "p50": 2.0, "p95": 3.0, "p99": 4.0}
@@ -144,6 +145,7 @@ FIGURES: dict[str, dict[str, Any]] = {
     "accuracy-torch": ACCURACY,
     "backends": BACKENDS,
     "everything": EVERYTHING,
+    "families": FAMILIES,
     "http-attack": HTTP_ATTACK,
     "soak": SOAK,
     "speed": SPEED,
