@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-full demo lint fmt types test test-full engines bench arm-proof wheel clean
+.PHONY: help setup setup-full demo lint fmt types test test-full engines bench arm-proof soak wheel clean
 
 help: ## list the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -66,6 +66,11 @@ bench: engines ## the README's figures: accuracy, speed, pipeline, into benchmar
 arm-proof: $(VENV)/.dev ## the job on an emulated Raspberry Pi 5 and 4 against this machine; needs root, ten minutes
 	@$(BIN)/python -m benchmarks.arm --json benchmarks/results/arm-proof.json
 	@$(BIN)/python -m benchmarks.report benchmarks/results/arm-proof.json --update docs/arm-proof.md
+
+soak: $(VENV)/.full ## 100,000 frames while the camera and the broker fail; needs mosquitto and GStreamer, a quarter of an hour
+	@$(BIN)/edgesam-engines build benchmarks/soak/pocketsam-soak.toml --calibration $(DATA)/photos --out out/bundles/pocketsam-soak --replace
+	@$(BIN)/python -m benchmarks.soak --json benchmarks/results/soak.json
+	@$(BIN)/python -m benchmarks.report benchmarks/results/soak.json --update docs/service.md
 
 wheel: $(VENV)/.dev ## build the wheel into dist/
 	@$(BIN)/python -m build --wheel --outdir dist .
