@@ -28,7 +28,8 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks import report
-from benchmarks.soak.broker import PREFIX, Mosquitto, Subscriber, free_port
+from benchmarks.ports import free_port
+from benchmarks.soak.broker import PREFIX, Mosquitto, Subscriber
 from benchmarks.soak.guests import Viewer, scrape
 from benchmarks.soak.judge import WARM_UP, Sample, curve, growth
 from benchmarks.soak.process import sample, started

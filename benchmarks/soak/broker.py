@@ -16,6 +16,7 @@ from typing import Any
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
+from benchmarks.ports import free_port
 from edgesam_rt.errors import BackendMissing
 
 PREFIX = "soak"
@@ -105,10 +106,3 @@ class Subscriber:
         """Disconnect."""
         self._client.disconnect()
         self._client.loop_stop()
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

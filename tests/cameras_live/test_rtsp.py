@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.ports import free_port
 from edgesam_rt.cameras import Camera, open_camera, parse_source
 from edgesam_rt.errors import CameraMissing
 from edgesam_rt.records import Frame
-from tests.cameras_live.workplace import PATIENCE_S, RtspServer, free_port, is_scene, late_by_ms
+from tests.cameras_live.workplace import PATIENCE_S, RtspServer, is_scene, late_by_ms
 
 Open = Callable[..., Camera]
 QUICK = "#stall=1&retry=0.5&probe=0.1"

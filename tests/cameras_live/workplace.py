@@ -6,7 +6,6 @@ import functools
 import importlib.util
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.ports import free_port
 from edgesam_rt.types import U8
 
 SYSTEM_PYTHON = Path("/usr/bin/python3")
@@ -58,13 +58,6 @@ def system_gi(folder: Path) -> Iterator[bool]:
     finally:
         if str(folder) in sys.path:
             sys.path.remove(str(folder))
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class RtspServer:

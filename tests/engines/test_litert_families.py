@@ -328,11 +328,11 @@ def test_a_float_convolution_between_integers_takes_its_weights_as_floats() -> N
 
 @pytest.mark.torch
 def test_a_graph_with_free_axes_becomes_one_per_number_of_prompts() -> None:
-    parts = pytest.importorskip("edgesam_engines.litert.parts", reason="parts need torch")
+    from edgesam_engines.litert.parts import bound
 
     made = graph([node("MatMul", "x w")], {"x": floats(1, 4)}, {"w": floats(4, 3)})
     made.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "prompts"
-    fixed = parts.bound(made)({"prompts": 7, "points": 2})
+    fixed = bound(made)({"prompts": 7, "points": 2})
     dims = [d.dim_value for d in fixed.graph.input[0].type.tensor_type.shape.dim]
     assert dims == [7, 4]
     assert fixed.graph.input[0].type.tensor_type.elem_type == TensorProto.FLOAT

@@ -18,8 +18,8 @@ from urllib.error import HTTPError
 import cv2
 import numpy as np
 
+from benchmarks.ports import free_port
 from edgesam_rt.types import U8
-from tests.sinks.broker import free_port
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")

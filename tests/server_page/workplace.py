@@ -17,10 +17,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from benchmarks.ports import free_port
 from edgesam_rt.imaging import rle
 from edgesam_rt.types import F64, U8
 from tests.server_page.browser import PATIENCE_S, Browser
-from tests.sinks.broker import free_port
 
 ROOT = Path(__file__).parents[2]
 PHOTO = ROOT / "demo" / "photos" / "woman-in-room.jpg"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.ports import free_port
 from edgesam_rt.errors import ConfigError, ResultsLost
 from edgesam_rt.sinks import open_sink, parse_sink
 from edgesam_rt.sinks.base import RunInfo, Sink
@@ -22,7 +23,6 @@ from tests.sinks.broker import (
     WHY_NO_BROKER,
     Broker,
     Listener,
-    free_port,
     running,
     wait_for,
 )

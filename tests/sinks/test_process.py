@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 
+from benchmarks.ports import free_port
 from tests.sinks.broker import (
     PROGRAM,
     WHY_NO_BROKER,
     Broker,
     Listener,
-    free_port,
     running,
     wait_for,
 )
