@@ -1,7 +1,9 @@
 """The pipeline's latency while its HTTP server is attacked, against the same run left alone.
 
 A real `edgesam-run` on a live synthetic camera is bound to one core, all attackers to another, so
-that what is measured is what the server does to the pipeline. Rounds alternate: alone, attacked.
+that what is measured is what the server does to the pipeline. Turns alternate: alone, attacked,
+attacked, alone. The first row is no attack at all: as far as it is from 1, other work of the
+machine can bring any row.
 """
 
 from __future__ import annotations
@@ -16,17 +18,22 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from benchmarks import report
 from benchmarks.http_attackers import ATTACKS
+from benchmarks.paired import ratio_of_turns
 from edgesam_rt.bench.measure import series
 from edgesam_rt.cli.exits import run_command
 from edgesam_rt.errors import PipelineError
 
 START_S = 60.0
-SETTLE_S = 0.25  # of each round, left out
+SETTLE_S = 0.25  # of each turn, left out
+NOTHING = "nothing, to compare"
 CAMERA = "synthetic:?live=1&size=640x480&fps={fps}"
 
 
@@ -76,7 +83,7 @@ def ages(results: Path, since_ns: int, until_ns: int) -> list[float]:
 
 
 def measure(served: Served, seconds: float) -> list[float]:
-    """One round: ages of its results, ms."""
+    """Half a turn: ages of its results, ms."""
     time.sleep(SETTLE_S)
     since_ns = time.monotonic_ns()
     time.sleep(seconds)
@@ -88,6 +95,9 @@ def measure(served: Served, seconds: float) -> list[float]:
 @contextmanager
 def attacked(name: str, served: Served) -> Iterator[None]:
     """Attack while the block lasts."""
+    if name == NOTHING:
+        yield
+        return
     command = [sys.executable, "-m", "benchmarks.http_attackers", name]
     process = subprocess.Popen(_on_core(1, [*command, "127.0.0.1", str(served.port)]))
     try:
@@ -98,27 +108,30 @@ def attacked(name: str, served: Served) -> Iterator[None]:
 
 
 def compare(name: str, served: Served, args: argparse.Namespace) -> dict[str, Any]:
-    """Rounds alone and attacked, in turns."""
-    alone: list[float] = []
-    under: list[float] = []
-    for _ in range(args.rounds):
-        alone += measure(served, args.seconds)
-        with attacked(name, served):
-            under += measure(served, args.seconds)
-    before, after = (series(each) for each in (alone, under))
+    """Turns of two halves, alone and attacked, in changing order."""
+    alone: list[list[float]] = []
+    under: list[list[float]] = []
+    for turn in range(args.turns):
+        for is_attack in (turn % 2 == 1, turn % 2 == 0):
+            with attacked(name if is_attack else NOTHING, served):
+                (under if is_attack else alone).append(measure(served, args.seconds))
     return {
         "attack": name,
-        "clients": ATTACKS[name][1],
-        "alone_ms": before,
-        "attacked_ms": after,
-        "p95_ratio": round(after["p95"] / before["p95"], 3),
+        "clients": ATTACKS[name][1] if name in ATTACKS else 0,
+        "alone_ms": series(list(chain(*alone))),
+        "attacked_ms": series(list(chain(*under))),
+        "p95_ratio": ratio_of_turns(_p95(alone), _p95(under)),
     }
+
+
+def _p95(halves: Sequence[Sequence[float]]) -> list[float]:
+    return [float(np.percentile(half, 95)) for half in halves]
 
 
 def _run(args: argparse.Namespace) -> int:
     recorder = report.Recorder("http-attack", "benchmarks.http_attack", args)
     with tempfile.TemporaryDirectory() as folder, run(args, Path(folder)) as served:
-        rows = [compare(name, served, args) for name in args.attacks]
+        rows = [compare(name, served, args) for name in (NOTHING, *args.attacks)]
     recorder.finish({"attacks": rows})
     return 0
 
@@ -133,8 +146,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     p.add_argument("--attacks", nargs="+", choices=ATTACKS, default=list(ATTACKS), metavar="NAME")
     p.add_argument("--encoder-side", type=int, default=384, metavar="PX")
     p.add_argument("--fps", type=float, default=25.0, help="of the camera")
-    p.add_argument("--seconds", type=float, default=1.6, help="of a round")
-    p.add_argument("--rounds", type=int, default=3, help="alone and attacked, each")
+    p.add_argument("--seconds", type=float, default=1.6, help="of half a turn")
+    p.add_argument("--turns", type=int, default=14, help="alone and attacked once in each")
     p.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
     args = p.parse_args(argv)
     return run_command(lambda: _run(args))
