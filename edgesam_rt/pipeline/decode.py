@@ -7,13 +7,13 @@ from contextlib import closing
 from dataclasses import replace
 
 from edgesam_rt.clock import elapsed_ms
+from edgesam_rt.decoders import AnyDecoder
 from edgesam_rt.errors import PromptError
 from edgesam_rt.pipeline.ladder import Seen
 from edgesam_rt.pipeline.lanes import Lanes
 from edgesam_rt.pipeline.stages import Encoded, Shared
 from edgesam_rt.pipeline.task import Task, Work
 from edgesam_rt.records import MaskSet, Prompt, Result, Timings
-from edgesam_rt.segmenter import Decoder
 from edgesam_rt.slot import Closed, Slot
 
 
@@ -26,23 +26,24 @@ def decode(shared: Shared, source: Slot[Encoded], task: Task, lanes: Lanes) -> N
             shared.decoder_open.set()
             while True:
                 item = source.get()
+                shared.turns.begun()
                 shared.hold(item.frame.frame_id)
                 result = _answer(shared, decoder, item, task)
-                shared.turns.answered()  # after the budget has learnt of it
+                shared.turns.finished()  # after the budget has learnt of it
                 _hand_out(shared, result, lanes)
     finally:
         lanes.close()
         shared.finished.set()
 
 
-def _warm_up(shared: Shared, decoder: Decoder) -> None:
+def _warm_up(shared: Shared, decoder: AnyDecoder) -> None:
     """Answer something once: a first run takes several times as long."""
     if shared.budget_ms and shared.wait_for(shared.encoder_open) and shared.warm_up is not None:
         h, w = shared.warm_up.image_hw
         _ = decoder.predict(shared.warm_up, [Prompt.point(w / 2, h / 2)]).runs
 
 
-def _answer(shared: Shared, decoder: Decoder, item: Encoded, task: Task) -> Result:
+def _answer(shared: Shared, decoder: AnyDecoder, item: Encoded, task: Task) -> Result:
     """One embedding to a finished result."""
     started_ns = shared.clock.now_ns()
     prompts = task.prompts_for(item.frame)

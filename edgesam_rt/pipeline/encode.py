@@ -57,11 +57,18 @@ class _Bench:
         self._mode = ""
 
     def wait_for_turn(self) -> None:
-        """Below full quality, or on one accelerator: let the decoder go first."""
+        """Below full quality, or on one accelerator: let the decoder go first.
+
+        Else a live source's frame is taken only when the decoder will be ready for it.
+        """
         shared = self._shared
-        is_short = shared.budget.done() and shared.budget.result().step > 0
-        if is_short or shared.engines.shares_accelerator:
-            shared.turns.wait()
+        budget = shared.budget.result() if shared.budget.done() else None
+        if shared.engines.shares_accelerator or (budget is not None and budget.step > 0):
+            shared.turns.wait_for_answer()
+        elif budget is not None and budget.may_drop:
+            typical = shared.metrics.typical_ms
+            decode_ms, encode_ms = typical("decode") + typical("mask"), typical("encode")
+            shared.turns.wait_for_need(decode_ms, encode_ms)
 
     def make(self, frame: Frame, lost: Counter[str]) -> Encoded | None:
         """What the decoder is to answer about a frame; None if it was dropped."""

@@ -92,7 +92,7 @@ class Shared:
         self.decoder_open = threading.Event()
         self.finished = threading.Event()
         self.warm_up: Embedding | None = None
-        self.turns = Turns(self.stop)
+        self.turns = Turns(self.stop, clock)
         self.readings = Readings()
 
     def wait_for_engines(self) -> bool:

@@ -132,6 +132,16 @@ def test_a_live_frame_is_young_when_it_is_encoded(engines: EngineSet) -> None:
     assert summary.stages["wait"].p50_ms < 60, "older than one frame period and a bit"
 
 
+def test_an_embedding_does_not_wait_for_a_slow_decoder(engines: EngineSet) -> None:
+    """A frame is taken when the decoder will soon be ready: it is newer than what that has now."""
+    sink = Recorder()
+    run(engines, lambda: synthetic(60, live=True), [sink], SlowTask(POINT, 0.12))
+    times = [(r.frame.captured_at_ns / 1e6, r.timings) for r in sink.results[3:-1]]
+    begun = [at + t.age_ms - t.decode_ms - t.mask_ms for at, t in times]
+    early = [begun[i] - at for i, (at, _) in enumerate(times[1:]) if at < begun[i]]
+    assert not early, f"ms that frames were taken before the decoder had begun the last: {early}"
+
+
 def test_a_slow_sink_loses_only_its_own_results_of_a_live_source(engines: EngineSet) -> None:
     fast, slow = Recorder("fast"), Recorder("slow", delay_s=0.3)
     summary = run(

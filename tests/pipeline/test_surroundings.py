@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from edgesam_rt.pipeline.budget import Budget
 from edgesam_rt.pipeline.ladder import Seen
 from edgesam_rt.pipeline.stages import Shared
 from edgesam_rt.pipeline.surroundings import tells_heat, watch
-from edgesam_rt.pipeline.turns import Turns
 from edgesam_rt.system.probes import Probes
 from tests.bench.machines import RASPBERRY, Firmware, write
 
@@ -72,20 +70,3 @@ def test_boards_that_tell_nothing_of_heat_are_not_asked() -> None:
     assert not tells_heat(boards.load("cpu"))
     assert tells_heat(boards.load("rpi4"))
     assert tells_heat(boards.load("jetson-nano"))
-
-
-def test_the_encoder_waits_for_the_decoder_or_for_the_end_of_the_run() -> None:
-    stop = threading.Event()
-    turns = Turns(stop)
-    turns.wait()
-    turns.given()
-    waiting = threading.Thread(target=turns.wait)
-    waiting.start()
-    waiting.join(0.1)
-    assert waiting.is_alive()
-    turns.answered()
-    waiting.join(5)
-    assert not waiting.is_alive()
-    turns.given()
-    stop.set()
-    turns.wait()
