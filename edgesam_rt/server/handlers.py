@@ -84,6 +84,14 @@ async def add_object(site: Site, request: Request) -> Response:
     return answer
 
 
+async def change_object(site: Site, request: Request) -> Response:
+    """Ask something else about an object."""
+    read_query(request, ())
+    text = request.path_params["id"]
+    asked = await read_body(request, schemas.ObjectRequest)
+    return reply(await site.changing.run(lambda: objects.change_object(site, text, asked)))
+
+
 async def remove_object(site: Site, request: Request) -> Response:
     """Ask for an object no longer."""
     read_query(request, ())

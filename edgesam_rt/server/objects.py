@@ -44,6 +44,13 @@ def add_object(site: Site, asked: ObjectRequest) -> ObjectAnswer:
     return _answer(site.control.add(prompt), prompt, None)
 
 
+def change_object(site: Site, text: str, asked: ObjectRequest) -> ObjectAnswer:
+    """Ask something else about one of them."""
+    object_id, prompt = _id(text), to_prompt(PromptObject(asked.points, asked.box), "body")
+    site.control.change(object_id, prompt)
+    return _answer(object_id, prompt, None)
+
+
 def remove_object(site: Site, text: str) -> None:
     """Ask for one no longer."""
     site.control.remove(_id(text))

@@ -53,11 +53,13 @@ def _to_look() -> tuple[Operation, ...]:
 def _to_change() -> tuple[Operation, ...]:
     every, one, mode = f"{V1}/objects", f"{V1}/objects/{{id}}", f"{V1}/mode"
     refused, unknown = (*BODY, 409), (404, 409)
+    either = (*refused, 404)
     added, changed = schemas.ObjectRequest, schemas.ModeRequest
     return (
         Operation("GET", every, "listObjects", "What is asked for.", h.list_objects, OBJECTS),
         Operation("POST", every, "addObject", "One more.", h.add_object, ADDED, refused, added),
         Operation("GET", one, "getObject", "One object.", h.get_object, OBJECT, (404,)),
+        Operation("PUT", one, "changeObject", "Anew.", h.change_object, OBJECT, either, added),
         Operation("DELETE", one, "removeObject", "No longer.", h.remove_object, DONE, unknown),
         Operation("GET", mode, "getMode", "The present mode.", h.get_mode, MODE),
         Operation("PUT", mode, "setMode", "Another mode.", h.set_mode, MODE, refused, changed),

@@ -85,8 +85,7 @@ class Control:
             NoFrame: no frame came to try it on.
         """
         with self._alone():
-            if self.mode == "everything":
-                raise WrongMode("everything mode takes no objects. Change the mode first.")
+            self._refuse_everything()
             if len(self._objects) >= MOST_OBJECTS:
                 raise WrongMode(f"there are {MOST_OBJECTS} objects, and no more. Remove one first.")
             self._check(prompt)
@@ -99,6 +98,27 @@ class Control:
             self._last_id, self.is_changed = object_id, True
             return object_id
 
+    def change(self, object_id: int, prompt: Prompt) -> None:
+        """Ask something else about an object, which keeps its id; a followed one begins anew.
+
+        Raises:
+            UnknownObject: there is none of that id.
+            PromptError: the prompt means nothing on the present picture.
+            WrongMode: everything mode takes no objects.
+            NoFrame: no frame came to try it on.
+        """
+        with self._alone():
+            self._refuse_everything()
+            self._know(object_id)
+            self._check(prompt)
+            objects = {**self._objects, object_id: prompt}
+            if isinstance(self._task, FollowTask):
+                _settled(self._task.change(object_id, prompt))
+                self._objects = objects
+            else:
+                self._ask(objects)
+            self.is_changed = True
+
     def remove(self, object_id: int) -> None:
         """Ask for an object no longer, from the next frame on.
 
@@ -106,9 +126,7 @@ class Control:
             UnknownObject: there is none of that id.
         """
         with self._alone():
-            if object_id not in self._objects:
-                known = ", ".join(map(str, self._objects)) or "none"
-                raise UnknownObject(f"no object has the id {object_id}. Known: {known}.")
+            self._know(object_id)
             rest = {key: prompt for key, prompt in self._objects.items() if key != object_id}
             if isinstance(self._task, FollowTask):
                 self._task.tracker.remove(object_id)
@@ -164,6 +182,15 @@ class Control:
         self._task, self._objects = task, objects_of(task)
         self._last_id = max(self._last_id, *self._objects, 0)
         self.is_changed = False
+
+    def _refuse_everything(self) -> None:
+        if self.mode == "everything":
+            raise WrongMode("everything mode takes no objects. Change the mode first.")
+
+    def _know(self, object_id: int) -> None:
+        if object_id not in self._objects:
+            known = ", ".join(map(str, self._objects)) or "none"
+            raise UnknownObject(f"no object has the id {object_id}. Known: {known}.")
 
     def _check(self, prompt: Prompt) -> None:
         """Refuse what means nothing on the picture that is seen now."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
@@ -70,13 +70,20 @@ class AskTask:
         return answered
 
 
+@dataclass(frozen=True)
+class _Coming:
+    """A prompt that waits for its first frame, what is done then, and the id that came of it."""
+
+    prompt: Prompt
+    begin: Callable[[], int]
+    done: Future[int] = field(default_factory=Future)
+
+
 @dataclass
 class FollowTask(TrackTask):
-    """Track mode, to which objects may be added while it runs."""
+    """Track mode, to which objects may be added, and in which they may change, while it runs."""
 
-    _coming: queue.SimpleQueue[tuple[int, Prompt, Future[int]]] = field(
-        default_factory=queue.SimpleQueue, init=False
-    )
+    _coming: queue.SimpleQueue[_Coming] = field(default_factory=queue.SimpleQueue, init=False)
 
     def add(self, prompt: Prompt, at_least: int) -> Future[int]:
         """Follow one more object from the next frame on; from any thread.
@@ -84,20 +91,31 @@ class FollowTask(TrackTask):
         Returns:
             Its id, `at_least` or the next free one; PromptError if it lies outside that frame.
         """
-        done: Future[int] = Future()
-        self._coming.put((at_least, prompt, done))
-        return done
+        return self._with_next(prompt, lambda: self.tracker.add(prompt, at_least=at_least))
+
+    def change(self, object_id: int, prompt: Prompt) -> Future[int]:
+        """Follow an object by another prompt from the next frame on; from any thread.
+
+        Returns:
+            Its id; PromptError if the prompt lies outside that frame, and all is as it was.
+        """
+        return self._with_next(prompt, lambda: self.tracker.begin_anew(object_id, prompt))
+
+    def _with_next(self, prompt: Prompt, begin: Callable[[], int]) -> Future[int]:
+        coming = _Coming(prompt, begin)
+        self._coming.put(coming)
+        return coming.done
 
     def prompts_for(self, frame: Frame) -> tuple[Prompt, ...]:
-        """None; what was added is followed from this frame on."""
+        """None; what was added or changed is followed from this frame on."""
         while not self._coming.empty():
-            at_least, prompt, done = self._coming.get()
-            if done.set_running_or_notify_cancel():
-                why = why_outside(prompt, frame)
+            coming = self._coming.get()
+            if coming.done.set_running_or_notify_cancel():
+                why = why_outside(coming.prompt, frame)
                 if why is not None:
-                    done.set_exception(why)
+                    coming.done.set_exception(why)
                 else:
-                    done.set_result(self.tracker.add(prompt, at_least=at_least))
+                    coming.done.set_result(coming.begin())
         return super().prompts_for(frame)
 
 

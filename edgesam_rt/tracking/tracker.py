@@ -58,6 +58,20 @@ class Tracker:
             self._tracks[self._last_id] = Track(self._last_id, prompt)
             return self._last_id
 
+    def begin_anew(self, track_id: int, prompt: Prompt) -> int:
+        """Forget how an object looks, and follow what is prompted, under its id and in its place.
+
+        Args:
+            track_id: of the object.
+            prompt: about it, in pixels of the next picture.
+
+        Returns:
+            The same id.
+        """
+        with self._lock:
+            self._tracks[track_id] = Track(track_id, prompt)
+            return track_id
+
     def remove(self, track_id: int) -> bool:
         """Follow an object no longer, from the next picture on; False if there is none."""
         with self._lock:

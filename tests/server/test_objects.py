@@ -34,6 +34,30 @@ def test_ids_are_kept_when_another_goes_and_are_never_used_again(site: Served) -
     assert site.ask("DELETE", f"{OBJECTS}/{first}").status == 404
 
 
+@pytest.mark.parametrize("mode", ["prompt", "track"])
+def test_an_object_is_changed_in_its_place_and_keeps_its_id(site: Served, mode: str) -> None:
+    site.ask("PUT", MODE, {"mode": mode})
+    first, second = (site.ask("POST", OBJECTS, INSIDE).json["id"] for _ in range(2))
+    wait_for(lambda: site.result_ids() == [first, second])
+    changed = site.ask("PUT", f"{OBJECTS}/{first}", BOX)
+    assert (changed.status, changed.json["id"], changed.json["box"]) == (200, first, BOX["box"])
+    assert site.get(f"{OBJECTS}/{first}").json["points"] == [[30, 30, 1], [2, 2, 0]]
+    seen = site.running.pipeline.results_made
+    wait_for(lambda: site.running.pipeline.results_made > seen + 1)
+    assert site.result_ids() == [first, second]
+
+
+@pytest.mark.parametrize("mode", ["prompt", "track"])
+def test_a_change_that_means_nothing_leaves_the_object_as_it_was(site: Served, mode: str) -> None:
+    site.ask("PUT", MODE, {"mode": mode})
+    one = f"{OBJECTS}/{site.ask('POST', OBJECTS, INSIDE).json['id']}"
+    refused = site.ask("PUT", one, {"points": [[500, 3]]})
+    assert (refused.status, site.get(one).json["points"]) == (422, [[48, 32, 1]])
+    assert site.ask("PUT", f"{OBJECTS}/999", BOX).status == 404
+    site.ask("PUT", MODE, {"mode": "everything"})
+    assert site.ask("PUT", one, BOX).status == 409
+
+
 def test_points_and_box_come_back_as_they_were_given(site: Served) -> None:
     found = site.ask("POST", OBJECTS, BOX).json
     assert found["box"] == BOX["box"]

@@ -41,8 +41,9 @@ def test_a_shift_click_says_what_is_not_part_of_it(page: Page) -> None:
     page.tap(ON_IT)
     (before,) = page.wait_for_objects(1)
     page.tap((420, 80), shift=True)
-    page.browser.wait_for(lambda: [o["id"] for o in page.board.objects()] != [before["id"]], "new")
+    page.browser.wait_for(lambda: len(page.board.objects()[0]["points"]) == 2, "the second point")
     (after,) = page.wait_for_objects(1)
+    assert after["id"] == before["id"]
     assert [label for _, _, label in after["points"]] == [1, 0]
     assert np.abs(np.array(after["points"][1][:2]) - (420, 80)).max() < 1.5
     red = page.colour_at((416, 80))

@@ -19,6 +19,7 @@ from edgesam_rt.service.objects import AskTask, FollowTask, following, objects_o
 from tests.result_doubles import make_masks, make_pixels, make_result
 
 NEAR, FAR = Prompt.point(10, 10), Prompt.point(90, 60)
+SHIFTED = Prompt.point(12, 10)
 LARGE, SMALL = (64, 96), (30, 40)
 
 
@@ -86,6 +87,17 @@ def test_what_is_to_be_followed_is_checked_on_the_picture_it_begins_in() -> None
     assert kept.result(0) == 9
     assert isinstance(refused.exception(0), PromptError)
     assert task.tracker.track_ids == (4, 9)
+
+
+def test_a_followed_object_begins_anew_under_its_id_and_forgets_how_it_looked() -> None:
+    task = following({4: NEAR, 6: NEAR})
+    former = task.tracker._tracks[4]
+    changed, refused = task.change(4, SHIFTED), task.change(6, FAR)
+    task.prompts_for(frame(SMALL))
+    assert changed.result(0) == 4
+    assert isinstance(refused.exception(0), PromptError)
+    assert task.tracker.track_ids == (4, 6)
+    assert task.tracker._tracks[4] is not former
 
 
 def test_ids_of_a_file_are_its_order_in_both_modes() -> None:

@@ -167,19 +167,14 @@ async function add(body) {
   if (made) select(made.id);
 }
 
-/** One more point for the selected object: a new one with all it had takes its place. */
+/** One more point for the selected object, which keeps its number. */
 async function refine(xy) {
   const object = state.objects.find((each) => each.id === state.selected);
   if (!object) {
     view.set({ pending: null });
     return toast("Name an object first; then say what else belongs to it, or does not.");
   }
-  const made = await act(async () => {
-    const answer = await ask("POST", "/api/v1/objects", withPoint(object, xy));
-    await ask("DELETE", `/api/v1/objects/${object.id}`);
-    return answer;
-  });
-  if (made) select(made.id);
+  await act(() => ask("PUT", `/api/v1/objects/${object.id}`, withPoint(object, xy)));
 }
 
 function withPoint(object, xy) {
