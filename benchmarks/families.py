@@ -1,10 +1,13 @@
-"""Bundles of the published families: time against upstream's own export, and INT8 against float.
+"""A published family's engines: time of its encoders against upstream's own export, what is float.
 
-- speed: each bundle's encoder and one decoder call with 64 points, in turns with the ONNX files
-  given by `--upstream` (encoders as the authors' code exports them, input (1, 3, S, S) float32);
-- agreement: cosine of the embedding and mask IoU of the first bundle (float) with the others.
+One call measures one family and puts its row into the result file, so that several calls, or an
+interrupted series of them, fill one table:
 
-The weights of these families are others' and seeded ones do here: speed does not depend on them.
+    python -m benchmarks.families --fp32 B --int8 B --upstream ENCODER.onnx --json RESULT.json
+
+Encoders take turns on the same picture. What INT8 is worth is read from the bundle: its build
+compared it with float torch. The weights of these families are others' and made-up ones do here:
+speed does not depend on them.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,76 +24,123 @@ import numpy as np
 import onnxruntime as ort
 
 import edgesam_rt as es
-from benchmarks import report
-from edgesam_rt.api import Segmenter
+from benchmarks import environment, kernels, report
+from edgesam_rt import bundle as bundles
+from edgesam_rt.backends.base import Feeds
 from edgesam_rt.bench import measure
-from edgesam_rt.bench.agreement import mask_ious
 from edgesam_rt.bench.cases import picture, points
+from edgesam_rt.bench.environment import Neighbours
 from edgesam_rt.bench.measure import series
+from edgesam_rt.bundle import Bundle
 from edgesam_rt.cli.exits import run_command
-from edgesam_rt.imaging.files import is_picture_name, read_image
-from edgesam_rt.proof import probes
-from edgesam_rt.selftest import cosine
+from edgesam_rt.errors import ConfigError
 
+BACKEND = "onnxruntime"
 MANY = 64
 WARM_UP = 1
+UPSTREAM, FP32, INT8 = "upstream", "fp32", "int8"
 
 
-def foreign(path: Path, threads: int) -> measure.Work:
-    """A run of an encoder that others exported."""
+@dataclass(frozen=True)
+class Encoder:
+    """An encoder's file, and a picture as it takes it."""
+
+    path: Path
+    feed: Feeds
+
+    def opened(self, threads: int) -> measure.Work:
+        """A run of it."""
+        return partial(_session(self.path, threads).run, None, dict(self.feed))
+
+
+def _session(path: Path, threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    (given,) = session.get_inputs()
-    return partial(session.run, None, {given.name: np.zeros(given.shape, np.float32)})
+    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def speed(opened: dict[str, Segmenter], args: argparse.Namespace) -> dict[str, Any]:
-    """Median and other figures in ms, by bundle and by file, all in turns."""
-    works: dict[str, measure.Work] = {p.name: foreign(p, args.threads) for p in args.upstream}
-    pixels, many = picture(), points(MANY)
-    for label, one in opened.items():
-        works[f"{label}, encoder"] = partial(one.encode, pixels)
-        if args.points:
-            works[f"{label}, {MANY} points"] = partial(one.predict, one.encode(pixels), many)
-    times = measure.interleave(works, warm_up=WARM_UP, repeats=args.repeats)
+def of_file(path: Path) -> Encoder:
+    """One that others exported: a picture of noise, bytes or normalised."""
+    (given,) = _session(path, threads=1).get_inputs()
+    random = np.random.default_rng(0)
+    if given.type == "tensor(uint8)":
+        return Encoder(path, {given.name: random.integers(0, 256, given.shape, np.uint8)})
+    return Encoder(path, {given.name: random.standard_normal(given.shape, np.float32)})
+
+
+def of_bundle(bundle: Bundle) -> Encoder:
+    """A bundle's, at its largest side."""
+    side = bundle.sides(BACKEND)[0]
+    return of_file(bundle.path(bundle.engine("encoder", BACKEND, side)))
+
+
+def speed(encoders: dict[str, Encoder], threads: int, repeats: int) -> dict[str, Any]:
+    """Times in ms by what it is, all in turns."""
+    works = {name: one.opened(threads) for name, one in encoders.items()}
+    times = measure.interleave(works, warm_up=WARM_UP, repeats=repeats)
     return {name: series(found.wall) for name, found in times.items()}
 
 
-def agreement(reference: Segmenter, other: Segmenter, photos: Sequence[Path]) -> dict[str, Any]:
-    """How near the answers of one bundle are to those of another."""
-    cosines, ious = [], []
-    for path in photos:
-        pixels = read_image(path)
-        want, got = (one.encode(pixels) for one in (reference, other))
-        name = next(iter(want.tensors))
-        cosines.append(cosine(want.tensors[name], got.tensors[name]))
-        prompts = probes(pixels)
-        pairs = zip(reference.predict(want, prompts), other.predict(got, prompts), strict=True)
-        ious += [iou for pair in pairs for iou in mask_ious(*pair)]
-    return {
-        "photos": len(photos),
-        "prompts": len(ious),
-        "embedding_cosine": round(float(np.mean(cosines)), 5),
-        "mean_iou": round(float(np.mean(ious)), 4),
-    }
+def decoder_ms(bundle: Bundle, threads: int, repeats: int) -> dict[str, float]:
+    """Of one call about many points."""
+    with es.open(bundle.folder, backend=BACKEND, threads=threads) as one:
+        work = partial(one.predict, one.encode(picture()), points(MANY))
+        return series(measure.repeat(work, warm_up=WARM_UP, repeats=repeats).wall)
 
 
-def measure_all(args: argparse.Namespace) -> dict[str, Any]:
-    """Speed first, then agreement."""
-    photos = sorted(p for p in args.photos.iterdir() if is_picture_name(p))[: args.most]
-    with ExitStack() as stack:
-        opened = {
-            name: stack.enter_context(es.open(name, backend="onnxruntime", threads=args.threads))
-            for name in args.bundle
-        }
-        figures: dict[str, Any] = {"threads": args.threads, "speed_ms": speed(opened, args)}
-        first, *others = opened
-        figures["agreement"] = {
-            name: agreement(opened[first], opened[name], photos) for name in others
-        }
-    return figures
+def row(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    """Measure one family.
+
+    Raises:
+        ConfigError: the two bundles are not of one family.
+    """
+    exact = bundles.find(str(args.fp32))
+    found = {FP32: of_bundle(exact)}
+    if args.upstream is not None:
+        found = {UPSTREAM: of_file(args.upstream), **found}
+    made = bundles.find(str(args.int8)) if args.int8 is not None else None
+    if made is not None:
+        if made.manifest.family != exact.manifest.family:
+            raise ConfigError(
+                f"--int8 {args.int8} is {made.manifest.family}, --fp32 {args.fp32} is "
+                f"{exact.manifest.family}: name two bundles of one family."
+            )
+        found[INT8] = of_bundle(made)
+    neighbours = Neighbours()
+    figures: dict[str, Any] = {"ms": speed(found, args.threads, args.repeats)}
+    figures["others_cpu_share"] = neighbours.share()
+    if made is not None:
+        least = {name: times["min"] for name, times in figures["ms"].items()}
+        figures["ratio"] = round(least[FP32] / least[INT8], 3)
+        one = found[INT8]
+        figures["kernels"] = kernels.profile(one.path, one.feed, args.threads).figures()
+        side = made.sides(BACKEND)[0]
+        figures["quality"] = made.manifest.verification[f"side_{side}"]
+    if args.points:
+        figures[f"points_{MANY}_ms"] = decoder_ms(exact, args.threads, args.repeats)
+    return args.name or exact.manifest.family, figures
+
+
+def earlier(path: Path | None, threads: int) -> dict[str, Any]:
+    """The rows of an earlier result file; none where there is no file.
+
+    Raises:
+        ConfigError: they were measured on another machine, or with other threads.
+    """
+    if path is None or not path.is_file():
+        return {}
+    old = report.read(path)
+    now = {**environment.collect(), "onnxruntime": ort.__version__, "threads": threads}
+    before = {**old.environment, "threads": old.figures["threads"]}
+    for what in ("cpu", "cores_usable", "onnxruntime", "threads"):
+        if before[what] != now[what]:
+            raise ConfigError(
+                f"{path}: its rows were measured with {what} = {before[what]!r}, here it is "
+                f"{now[what]!r}. They cannot stand in one table; name another --json."
+            )
+    rows: dict[str, Any] = old.figures["families"]
+    return rows
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -100,20 +150,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    p.add_argument("--bundle", nargs="+", required=True, metavar="PATH", help="float first")
-    p.add_argument("--upstream", nargs="*", type=Path, default=[], metavar="ONNX")
-    p.add_argument("--photos", type=Path, default=Path("demo/photos"), metavar="DIR")
-    p.add_argument("--most", type=int, default=4, metavar="N", help="photos to agree on")
-    p.add_argument("--points", action="store_true", help=f"also time {MANY} points")
+    p.add_argument("--fp32", type=Path, required=True, metavar="BUNDLE")
+    p.add_argument("--int8", type=Path, metavar="BUNDLE")
+    p.add_argument("--upstream", type=Path, metavar="ONNX", help="the encoder as they export it")
+    p.add_argument("--name", help="of the row; default: the family")
+    p.add_argument("--points", action="store_true", help=f"also time {MANY} points in one call")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--repeats", type=int, default=5, metavar="N")
-    p.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
+    p.add_argument("--json", type=Path, metavar="FILE", help="add the row to this file")
     return run_command(lambda: _run(p.parse_args(argv)))
 
 
 def _run(args: argparse.Namespace) -> int:
     recorder = report.Recorder("families", "benchmarks.families", args, onnxruntime=ort.__version__)
-    recorder.finish(measure_all(args))
+    rows = earlier(args.json, args.threads)
+    name, figures = row(args)
+    recorder.finish({"threads": args.threads, "families": {**rows, name: figures}})
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmarks import http_tables, overlap_tables
+from benchmarks import family_tables, http_tables, overlap_tables
 from benchmarks.arm import tables as arm
 from benchmarks.budget import tables as budget
 from benchmarks.everything import tables as everything
@@ -219,21 +219,6 @@ def _backends(figures: Row) -> Iterator[tuple[str, str]]:
 _BACKEND_WORKS = ("encoder", "point", "points")
 
 
-def _families(figures: Row) -> Iterator[tuple[str, str]]:
-    times = [
-        [name, *(f"{row[p]:.0f}" for p in ("min", "p50", "p95"))]
-        for name, row in figures["speed_ms"].items()
-    ]
-    yield "families", markdown(["what", "least, ms", "p50, ms", "p95, ms"], times)
-    keys = ("photos", "prompts", "embedding_cosine", "mean_iou")
-    agree = [[name, *(row[k] for k in keys)] for name, row in figures["agreement"].items()]
-    if agree:
-        yield (
-            "families-agreement",
-            markdown(["bundle", *(k.replace("_", " ") for k in keys)], agree),
-        )
-
-
 def _tracking(figures: Row) -> Iterator[tuple[str, str]]:
     ways = list(figures["mean_j"])
     rows = [
@@ -260,7 +245,7 @@ MAKERS: dict[str, Callable[[Row], Iterator[tuple[str, str]]]] = {
     "budget-prompt": budget.make,
     "budget-track": budget.make,
     "everything": everything.make,
-    "families": _families,
+    "families": family_tables.make,
     "http-attack": http_tables.make,
     "soak": soak.make,
     "speed": _speed,

@@ -10,16 +10,19 @@ from typing import overload
 from edgesam_rt.cameras.open import open_camera
 from edgesam_rt.cameras.spec import parse_source
 from edgesam_rt.clock import CLOCK
+from edgesam_rt.decoders import AnyDecoder, asking, finding
 from edgesam_rt.engines import EngineSet, resolve
 from edgesam_rt.errors import BackendError, ConfigError, unknown_name
+from edgesam_rt.everything.instances import every_instance
 from edgesam_rt.everything.options import with_options
 from edgesam_rt.everything.strategies import STRATEGIES, Request, everything
 from edgesam_rt.finder import Finder
+from edgesam_rt.manifest import InstanceFacts
 from edgesam_rt.pipeline.pipeline import Pipeline, Plan
 from edgesam_rt.pipeline.stages import Limits
-from edgesam_rt.pipeline.task import DEFAULT_STRATEGY, Prompts, make_task
+from edgesam_rt.pipeline.task import DEFAULT_STRATEGY, Prompts, make_task, refuse_asking
 from edgesam_rt.records import Embedding, MaskSet, Prompt, Result
-from edgesam_rt.segmenter import Decoder, Encoder
+from edgesam_rt.segmenter import Encoder
 from edgesam_rt.types import U8
 
 
@@ -30,7 +33,7 @@ class Segmenter:
         """Open the engines of the best side and test them; see `open` for the usual way."""
         self._engines = engines
         self._encoder: Encoder | None = None
-        self._decoder: Decoder | None = None
+        self._decoder: AnyDecoder | None = None
         self._finder: Finder | None = None
         try:
             self._encoder = engines.open_encoder(engines.sides[0])
@@ -125,10 +128,11 @@ class Segmenter:
             strategy: "grid": ask with a uniform grid of points (SAM's automatic mask generator);
                 "hierarchical": coarsely first, then finely where nothing was sure (TinySAM);
                 "objects": ask with the boxes of a detector (MobileSAMv2), which needs the image.
+                A bundle that finds all instances at once (FastSAM) asks nothing and has none.
             deadline_ms: from now on; the masks found until then are returned, and `completeness`
                 tells how much was left. A step that has begun is finished. None is no deadline.
             options: thresholds instead of the bundle's own, by SAM's names; see
-                `edgesam_rt.manifest.EverythingFacts`.
+                `edgesam_rt.manifest.EverythingFacts`, or `InstanceFacts` of such a bundle.
 
         Returns:
             Masks by falling predicted IoU ("objects": times the box's score); possibly none.
@@ -139,17 +143,21 @@ class Segmenter:
         started_ns = CLOCK.now_ns()
         if strategy not in STRATEGIES:
             raise ConfigError(unknown_name("strategy", strategy, STRATEGIES))
-        facts = with_options(self._engines.bundle.manifest.everything, options)
+        facts = with_options(self._engines.bundle.manifest.thresholds, options)
         encoder, decoder = self._opened()
         is_embedding = isinstance(image, Embedding)
+        deadline_ns = None if deadline_ms is None else started_ns + int(deadline_ms * 1e6)
+        if isinstance(facts, InstanceFacts):
+            refuse_asking("everything", strategy)
+            return every_instance(finding(decoder), self._embedded(image), facts, deadline_ns)
         request = Request(
-            decoder,
-            image if isinstance(image, Embedding) else encoder.encode(image),
+            asking(decoder, "everything mode"),
+            self._embedded(image),
             facts,
             pixels=None if isinstance(image, Embedding) else image,
             encode=None if is_embedding else encoder.encode,
             find=self._opened_finder().find if strategy == "objects" else None,
-            deadline_ns=None if deadline_ms is None else started_ns + int(deadline_ms * 1e6),
+            deadline_ns=deadline_ns,
         )
         return everything(strategy, request)
 
@@ -189,7 +197,7 @@ class Segmenter:
         self._opened()
         spec = parse_source(source)
         asked = (prompts,) if isinstance(prompts, Prompt) else tuple(prompts)
-        facts = self._engines.bundle.manifest.everything
+        facts = self._engines.bundle.manifest.thresholds
         plan = Plan(
             engines=self._engines,
             open_camera=lambda: open_camera(spec),
@@ -219,6 +227,10 @@ class Segmenter:
         """Close."""
         self.close()
 
+    def _embedded(self, image: U8 | Embedding) -> Embedding:
+        """A picture's embedding, made now if it is not one already."""
+        return image if isinstance(image, Embedding) else self._opened()[0].encode(image)
+
     def _opened_finder(self) -> Finder:
         """What finds boxes, opened when it is first needed."""
         self._opened()
@@ -226,7 +238,7 @@ class Segmenter:
             self._finder = self._engines.open_finder()
         return self._finder
 
-    def _opened(self) -> tuple[Encoder, Decoder]:
+    def _opened(self) -> tuple[Encoder, AnyDecoder]:
         if self._encoder is None or self._decoder is None:
             raise BackendError("this segmenter was closed; open another one with edgesam_rt.open.")
         return self._encoder, self._decoder

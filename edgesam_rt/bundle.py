@@ -220,12 +220,12 @@ def search_path() -> list[Path]:
 
 
 def installed() -> dict[str, Path]:
-    """Bundles on the search path, by folder name."""
+    """Bundles on the search path, by folder name; hidden ones are still being made."""
     found: dict[str, Path] = {}
     for base in search_path():
         if base.is_dir():
             for folder in sorted(base.iterdir()):
-                if (folder / MANIFEST).is_file():
+                if (folder / MANIFEST).is_file() and not folder.name.startswith("."):
                     found.setdefault(folder.name, folder)
     return found
 

@@ -9,14 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from msgspec.structs import replace as with_fields
+
 from edgesam_rt import backends, boards, bundle, selftest
 from edgesam_rt.boards import Board, LadderStep
 from edgesam_rt.boards.ladder import for_sides
 from edgesam_rt.bundle import Bundle
+from edgesam_rt.decoders import AnyDecoder, open_decoder
 from edgesam_rt.discovery import has_discovery
 from edgesam_rt.errors import ConfigError
 from edgesam_rt.finder import OWN, Finder
-from edgesam_rt.segmenter import Decoder, Encoder, EngineOptions
+from edgesam_rt.segmenter import Encoder, EngineOptions
 
 FINDERS_FALLBACK = "onnxruntime"  # runs what finds boxes where the backend has no engine for it
 log = logging.getLogger(__name__)
@@ -49,7 +52,10 @@ class EngineSet:
     @property
     def steps(self) -> tuple[LadderStep, ...]:
         """The board's ladder with these sides, best first."""
-        return for_sides(self.board.ladder, self.sides)
+        ladder = self.board.ladder
+        if self.bundle.manifest.instances is not None:  # nothing is asked with points
+            ladder = tuple(with_fields(step, points_per_side=0) for step in ladder)
+        return for_sides(ladder, self.sides)
 
     @property
     def shares_accelerator(self) -> bool:
@@ -60,9 +66,9 @@ class EngineSet:
         """Open the encoder of a side."""
         return Encoder(self.bundle, self.options, side)
 
-    def open_decoder(self) -> Decoder:
+    def open_decoder(self) -> AnyDecoder:
         """Open the decoder."""
-        return Decoder(self.bundle, self.options, self.sides[0])
+        return open_decoder(self.bundle, self.options, self.sides[0])
 
     def open_finder(self) -> Finder:
         """Open what finds boxes for everything mode's "objects".
@@ -81,7 +87,7 @@ class EngineSet:
             has = name in bundle.find_detector(self.detector_name).backends
         return self.options if has else replace(self.options, backend=FINDERS_FALLBACK)
 
-    def trust(self, encoder: Encoder, decoder: Decoder) -> None:
+    def trust(self, encoder: Encoder, decoder: AnyDecoder) -> None:
         """Run the bundle's self-test on opened engines, once per side.
 
         Raises:

@@ -74,7 +74,7 @@ class Preprocess(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             `normalised_in_engine`.
         pad_value: fills the square, on 0 to 255; zeros do if `pad_order` is "after_normalising".
         pad_order: whether the padding is put in before or after normalising.
-        rounding: of the shorter side's length.
+        rounding: of the shorter side's length; with "down", prompts are scaled as if it were not.
         input_dtype, layout: of the encoder's input tensor.
     """
 
@@ -116,7 +116,7 @@ class DecoderFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         prompts_per_call: most prompts that are worth giving to one decoder call: more take memory,
             and no less time; 0 for any number.
         mask_stride: encoder pixels per low-resolution mask cell.
-        score_kind: what `iou_predictions` estimates.
+        score_kind: what `iou_predictions` estimates; "confidence": that there is an object.
         mask_threshold: cut in logits.
         mask_input_broadcasts: whether one `mask_input` row may serve all prompts without a mask.
         second_look: answers to an ambiguous prompt whose first score is at most this much below the
@@ -136,7 +136,7 @@ class DecoderFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     points_per_prompt: Positive
     coordinates: Literal["unit", "pixels"]
     mask_stride: Positive
-    score_kind: Literal["predicted_iou", "stability"]
+    score_kind: Literal["predicted_iou", "stability", "confidence"]
     prompt_buckets: tuple[int, ...] = ()
     prompt_side: int = 1
     padding_point: bool = False
@@ -215,6 +215,18 @@ class BoxFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     chosen_on: str
 
 
+class InstanceFacts(BoxFacts, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which of the instances that a one-shot encoder finds are taken, and where their masks end.
+
+    Attributes:
+        border_px: box sides nearer to the picture's edge than this, encoder px, are put there.
+        whole_iou: boxes with a larger IoU with the picture become the whole of it.
+    """
+
+    border_px: Annotated[int, msgspec.Meta(ge=0)] = 0
+    whole_iou: Share = 1.0
+
+
 class SelfTestCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the engines of one side must answer on the built-in pictures.
 
@@ -266,6 +278,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         verification: the figures with which it was accepted, as its factory wrote them.
         made_with: versions of what built it.
         discovery: which boxes of its discovery head are taken; None where it has none.
+        instances: where the encoder finds all instances of a picture, which of them are taken;
+            there is no decoder engine then (`edgesam_rt/instances`).
     """
 
     schema: int
@@ -284,3 +298,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     verification: dict[str, Any] = {}
     made_with: dict[str, str] = {}
     discovery: BoxFacts | None = None
+    instances: InstanceFacts | None = None
+
+    @property
+    def thresholds(self) -> EverythingFacts | InstanceFacts:
+        """What everything mode goes by."""
+        return self.everything if self.instances is None else self.instances

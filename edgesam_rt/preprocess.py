@@ -29,20 +29,37 @@ def normalised(square: AnyArray, fit: Fit, rule: Preprocess) -> F32:
 
     Padding is zero if it belongs behind the normalising, else what its value becomes.
     """
-    mean, std = np.array(rule.mean, np.float32), np.array(rule.std, np.float32)
-    values = np.asarray((square - mean) / std, np.float32)
-    if rule.pad_order == "after_normalising":
-        h, w = fit.scaled_hw
-        values[h:] = 0
-        values[:h, w:] = 0
-    return values
+    return np.ascontiguousarray(_planes(square, fit, rule).transpose(1, 2, 0))
 
 
 def to_tensor(square: AnyArray, fit: Fit, rule: Preprocess) -> AnyArray:
     """A square of `to_square` as the encoder's input tensor, with its batch axis."""
-    values: AnyArray = square if rule.normalised_in_engine else normalised(square, fit, rule)
+    planes: AnyArray = square.transpose(2, 0, 1)
+    if not rule.normalised_in_engine:
+        planes = _planes(square, fit, rule)
     if rule.colour == "bgr":
-        values = values[..., ::-1]
-    if rule.layout == "nchw":
-        values = values.transpose(2, 0, 1)
+        planes = planes[::-1]
+    values = planes if rule.layout == "nchw" else planes.transpose(1, 2, 0)
     return np.ascontiguousarray(values[None], dtype=rule.input_dtype)
+
+
+def _planes(square: AnyArray, fit: Fit, rule: Preprocess) -> F32:
+    """What `normalised` gives, as (3, S, S).
+
+    Bytes are looked up in a table of all 256: the same bits, and much quicker.
+    """
+    import cv2
+
+    mean, std = np.array(rule.mean, np.float32), np.array(rule.std, np.float32)
+    table = (np.arange(256, dtype=np.uint8)[:, None] - mean) / std
+    values = np.empty((3, *square.shape[:2]), np.float32)
+    h, w = fit.scaled_hw if rule.pad_order == "after_normalising" else square.shape[:2]
+    for i, plane in enumerate(values):
+        part = square[:h, :w, i]
+        if square.dtype == np.uint8:
+            plane[:h, :w] = cv2.LUT(part, table[:, i])
+        else:
+            plane[:h, :w] = (part - mean[i]) / std[i]
+    values[:, h:] = 0
+    values[:, :h, w:] = 0
+    return values

@@ -72,9 +72,9 @@ def from_prompts(prompts: Sequence[Prompt], fit: Fit, facts: DecoderFacts) -> Pr
             takes.
         ShapeError: a mask input is of another size than this encoder's low-resolution masks.
     """
-    placed = [_placed(p, i, fit.image_hw, facts) for i, p in enumerate(prompts)]
-    longest = max((len(p.point_labels) + _padded(p, facts) for p in placed), default=1)
-    most = max((len(p.point_labels) for p in placed), default=0)
+    asked = placed(prompts, fit.image_hw, facts)
+    longest = max((len(p.point_labels) + _padded(p, facts) for p in asked), default=1)
+    most = max((len(p.point_labels) for p in asked), default=0)
     if most > facts.points_per_prompt:
         raise PromptError(
             f"prompt: {most} points and box corners on one object; this model takes "
@@ -82,23 +82,34 @@ def from_prompts(prompts: Sequence[Prompt], fit: Fit, facts: DecoderFacts) -> Pr
             "low_res_logits as mask_input (Prompt.with_mask)."
         )
     longest = max(1, longest)
-    coords = np.zeros((len(placed), longest, 2), np.float32)
-    labels = np.full((len(placed), longest), facts.filler_label, np.float32)
-    for row, prompt in enumerate(placed):
+    coords = np.zeros((len(asked), longest, 2), np.float32)
+    labels = np.full((len(asked), longest), facts.filler_label, np.float32)
+    for row, prompt in enumerate(asked):
         n = len(prompt.point_labels)
         order = np.argsort(prompt.point_labels >= BOX_TOP_LEFT, kind="stable")
         coords[row, :n] = prompt.point_coords[order]
         labels[row, :n] = prompt.point_labels[order]
         labels[row, n : n + _padded(prompt, facts)] = PADDING
     coords = to_decoder_frame(coords, fit, facts)
-    mask_input, has_mask = _mask_inputs(placed, low_res_hw(fit, facts), facts)
-    ambiguous = np.array([p.is_ambiguous for p in placed], np.bool_)
+    mask_input, has_mask = _mask_inputs(asked, low_res_hw(fit, facts), facts)
+    ambiguous = np.array([p.is_ambiguous for p in asked], np.bool_)
     return PromptBatch(coords, labels, mask_input, has_mask, ambiguous)
 
 
 def _padded(prompt: Prompt, facts: DecoderFacts) -> int:
     """How many padding points a prompt gets: SAM wants one behind points without a box."""
     return int(facts.padding_point and len(prompt.point_labels) > 0 and not prompt.has_box)
+
+
+def placed(
+    prompts: Sequence[Prompt], image_hw: tuple[int, int], facts: DecoderFacts
+) -> list[Prompt]:
+    """Prompts as they apply to a picture: boxes are clipped to it.
+
+    Raises:
+        PromptError: one means nothing there, or to this decoder.
+    """
+    return [_placed(p, i, image_hw, facts) for i, p in enumerate(prompts)]
 
 
 def _placed(prompt: Prompt, index: int, image_hw: tuple[int, int], facts: DecoderFacts) -> Prompt:

@@ -13,14 +13,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from edgesam_rt.bundle import Bundle
+from edgesam_rt.decoders import AnyDecoder
+from edgesam_rt.detector_manifest import SCORES
 from edgesam_rt.errors import BundleError, ConfigError, SelfTestError, ShapeError
 from edgesam_rt.imaging import rle
 from edgesam_rt.manifest import SelfTestCase
 from edgesam_rt.records import Embedding, Prompt
-from edgesam_rt.segmenter import Decoder, Encoder
-from edgesam_rt.types import U8, Bool
+from edgesam_rt.segmenter import Encoder
+from edgesam_rt.types import F64, U8, Bool
 
 SKETCHED = 64  # values of each tensor that are compared
+_UNLIKELY = 1e-6  # chances below are all the same
 PICTURE_HW = (240, 320)
 DISC_CENTRE_XY = (124, 112)
 DISC_RADIUS = 58
@@ -47,19 +50,29 @@ def embedding_distance(a: Embedding, b: Embedding) -> float:
     0.0 if they are equal, and also if any value is not finite.
     """
     distances = []
-    for name, left in a.tensors.items():
-        difference = np.linalg.norm(left.astype(np.float64) - b.tensors[name])
-        distances.append(difference / (np.linalg.norm(left.astype(np.float64)) + 1e-9))
+    for name in a.tensors:
+        left, right = _values(a, name), _values(b, name)
+        distances.append(np.linalg.norm(left - right) / (np.linalg.norm(left) + 1e-9))
     return float(min(distances)) if np.isfinite(distances).all() else 0.0
 
 
 def sketch(embedding: Embedding) -> dict[str, tuple[float, ...]]:
     """SKETCHED values of every tensor, evenly spread over it, to four digits."""
     out = {}
-    for name, values in embedding.tensors.items():
+    for name in embedding.tensors:
+        values = _values(embedding, name)
         at = np.linspace(0, values.size - 1, SKETCHED).astype(np.int64)
         out[name] = tuple(float(f"{v:.4g}") for v in values.ravel()[at])
     return out
+
+
+def _values(embedding: Embedding, name: str) -> F64:
+    """A tensor to be compared; chances are log-odds, of which small ones count as well."""
+    values = embedding.tensors[name].astype(np.float64)
+    if name != SCORES:
+        return values
+    chances = values.clip(_UNLIKELY, 1 - _UNLIKELY)
+    return np.asarray(np.log(chances / (1 - chances)))
 
 
 class Answer(NamedTuple):
@@ -70,7 +83,7 @@ class Answer(NamedTuple):
     sketch: dict[str, tuple[float, ...]]
 
 
-def answer(encoder: Encoder, decoder: Decoder, point: tuple[float, float]) -> Answer:
+def answer(encoder: Encoder, decoder: AnyDecoder, point: tuple[float, float]) -> Answer:
     """Run the test's two pictures and its prompt, which is about the first."""
     first, second = (encoder.encode(p) for p in pictures())
     found = decoder.predict(first, [Prompt.point(*point)])
@@ -78,7 +91,7 @@ def answer(encoder: Encoder, decoder: Decoder, point: tuple[float, float]) -> An
     return Answer(found.masks[0], embedding_distance(*inner), sketch(inner[0]))
 
 
-def run(bundle: Bundle, encoder: Encoder, decoder: Decoder) -> None:
+def run(bundle: Bundle, encoder: Encoder, decoder: AnyDecoder) -> None:
     """Test opened engines; this also warms them up.
 
     Raises:
@@ -121,7 +134,7 @@ def _judge(bundle: Bundle, case: SelfTestCase, given: Answer, known: Bool) -> No
                 f"{advice}"
             )
     union = int((given.mask | known).sum())
-    iou = int((given.mask & known).sum()) / union if union else 0.0
+    iou = int((given.mask & known).sum()) / union if union else 1.0  # both empty: the same
     if not iou >= test.min_iou:
         raise SelfTestError(
             f"{where}: self-test failed: the known prompt gives another mask (IoU {iou:.3f} with "

@@ -11,8 +11,9 @@ import numpy as np
 
 from edgesam_rt.bench.protocols import iou
 from edgesam_rt.bundle import Bundle
+from edgesam_rt.decoders import AnyDecoder, open_decoder
 from edgesam_rt.records import MaskSet, Prompt
-from edgesam_rt.segmenter import Decoder, Encoder, EngineOptions
+from edgesam_rt.segmenter import Encoder, EngineOptions
 from edgesam_rt.selftest import cosine
 from edgesam_rt.types import U8
 
@@ -63,18 +64,18 @@ def agreement(
 @contextmanager
 def engines_of(
     bundle: Bundle, options: EngineOptions, side: int
-) -> Iterator[tuple[Encoder, Decoder]]:
+) -> Iterator[tuple[Encoder, AnyDecoder]]:
     """Open the engines of one side, and close both at the end."""
     with (
         closing(Encoder(bundle, options, side)) as encoder,
-        closing(Decoder(bundle, options, side)) as decoder,
+        closing(open_decoder(bundle, options, side)) as decoder,
     ):
         yield encoder, decoder
 
 
 def _compare(
     found: Agreement,
-    opened: Sequence[tuple[Encoder, Decoder]],
+    opened: Sequence[tuple[Encoder, AnyDecoder]],
     pixels: U8,
     prompts: Sequence[Prompt],
 ) -> None:

@@ -35,7 +35,8 @@ from edgesam_rt.everything.options import with_options
 from edgesam_rt.finder import OWN
 from edgesam_rt.pipeline.pipeline import Pipeline, Plan, SinkPlan
 from edgesam_rt.pipeline.stages import Limits
-from edgesam_rt.pipeline.task import Prompts, PromptTask, Task, TrackTask, make_task, mode_of
+from edgesam_rt.pipeline.task import Prompts, PromptTask, TrackTask, make_task, mode_of
+from edgesam_rt.pipeline.work import Task
 from edgesam_rt.records import Prompt
 from edgesam_rt.service.prompts import to_prompts
 from edgesam_rt.service.running import Running
@@ -71,7 +72,7 @@ def make_plan(config: RunConfig, prompts: tuple[Prompt, ...], default_out: str) 
             "give prompts by --prompts, or by --point, --box and [[object]]: not both."
         )
     asked = load_prompts(Path(config.prompts)) if config.prompts else Prompts(prompts)
-    facts = with_options(engines.bundle.manifest.everything, config.everything)
+    facts = with_options(engines.bundle.manifest.thresholds, config.everything)
 
     def camera() -> Camera:
         return open_camera(source)
@@ -122,7 +123,7 @@ def _changeable(
     service: Service[RunConfig] | None,
 ) -> Running[RunConfig]:
     """A run that a reload or HTTP may change; a service is told of its results."""
-    facts = plan.engines.bundle.manifest.everything
+    facts = plan.engines.bundle.manifest.thresholds
 
     def everything(now: RunConfig, strategy: str | None) -> Task:
         thresholds = with_options(facts, now.everything)

@@ -24,19 +24,27 @@ class Fit:
         scaled_hw: height and width of the image inside that square, px, each at least 1.
         mask_side: masks are brought to a square of this side first, px; 0 for the image's own size
             at once, which is faster and the same but for a few pixels at outlines.
+        round_down: sizes are cut to whole pixels, and coordinates scaled as if they were not
+            (NanoSAM's rule); else sizes are rounded, and coordinates scaled by what comes out.
     """
 
     image_hw: tuple[int, int]
     side: int
     scaled_hw: tuple[int, int]
     mask_side: int = 0
+    round_down: bool = False
 
     @classmethod
     def longest_side(cls, image_hw: tuple[int, int], side: int, *, round_down: bool = False) -> Fit:
         """Fit with the aspect ratio kept (SAM's rule: rounded to whole pixels)."""
         h, w = image_hw
-        scale, up = side / max(h, w), 0.0 if round_down else 0.5
-        return cls((h, w), side, (max(1, int(h * scale + up)), max(1, int(w * scale + up))))
+        if round_down:
+            scaled = h * side // max(h, w), w * side // max(h, w)
+        else:
+            scale = side / max(h, w)
+            scaled = int(h * scale + 0.5), int(w * scale + 0.5)
+        fitted = max(1, scaled[0]), max(1, scaled[1])
+        return cls((h, w), side, fitted, round_down=round_down)
 
     @classmethod
     def squash(cls, image_hw: tuple[int, int], side: int) -> Fit:
@@ -47,9 +55,9 @@ class Fit:
         """The same picture in a square of another side: that of prompts, where it is not ours."""
         if side == self.side:
             return self
-        fills = self.scaled_hw == (self.side, self.side)
-        make = Fit.squash if fills else Fit.longest_side
-        return make(self.image_hw, side)
+        if self.scaled_hw == (self.side, self.side):
+            return Fit.squash(self.image_hw, side)
+        return Fit.longest_side(self.image_hw, side, round_down=self.round_down)
 
     def covered(self, multiple: int) -> tuple[int, int]:
         """Height and width of the picture in the square, rounded up to multiples, encoder px."""
@@ -58,13 +66,19 @@ class Fit:
 
     def to_unit(self, xy: F32) -> F32:
         """Image pixels (..., 2) to encoder sides: [0, 1] where the image is."""
-        (h, w), (sh, sw) = self.image_hw, self.scaled_hw
-        return xy * np.array([sw / w / self.side, sh / h / self.side], np.float32)
+        return xy * np.array(self._units_per_px, np.float32)
 
     def from_unit(self, xy: F32) -> F32:
         """The way back from `to_unit`."""
+        return xy * np.array([1 / n for n in self._units_per_px], np.float32)
+
+    @property
+    def _units_per_px(self) -> tuple[float, float]:
+        """Encoder sides per image pixel, along x and along y."""
         (h, w), (sh, sw) = self.image_hw, self.scaled_hw
-        return xy * np.array([self.side * w / sw, self.side * h / sh], np.float32)
+        if self.round_down:
+            return 1 / max(h, w), 1 / max(h, w)
+        return sw / w / self.side, sh / h / self.side
 
 
 def to_encoder_input(

@@ -11,7 +11,7 @@ from edgesam_rt.errors import ShapeError
 from edgesam_rt.imaging.geometry import Fit
 from edgesam_rt.types import F32, F64, I64, AnyArray, Bool
 
-_MAX_FLOAT_PIXELS = 4_000_000  # larger pictures are made in bands: 16 MB of logits at once, no more
+MAX_FLOAT_PIXELS = 4_000_000  # larger pictures are made in bands: 16 MB of logits at once, no more
 _NMS_ROWS = 64  # boxes compared with all that are left at once: 0.5 MB per 1,000 of them
 
 
@@ -36,9 +36,9 @@ def to_image(logits: F32, fit: Fit, threshold: float) -> Bool:
     cells_h, cells_w = cells_covered(logits.shape, fit)
     inside = logits[: math.ceil(cells_h), : math.ceil(cells_w)]
     grow_h, grow_w = h / cells_h, w / cells_w
-    if h * w > _MAX_FLOAT_PIXELS:
-        return _in_bands(_resize(inside, 1.0, grow_w)[:, :w], grow_h, h, threshold)
-    mask: Bool = _resize(inside, grow_h, grow_w)[:h, :w] > threshold
+    if h * w > MAX_FLOAT_PIXELS:
+        return in_bands(resized(inside, 1.0, grow_w)[:, :w], grow_h, (0, h), threshold)
+    mask: Bool = resized(inside, grow_h, grow_w)[:h, :w] > threshold
     return mask
 
 
@@ -56,7 +56,7 @@ def _in_square(logits: F32, side: int) -> F32:
     return np.asarray(cv2.resize(logits, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _resize(values: F32, grow_h: float, grow_w: float) -> F32:
+def resized(values: F32, grow_h: float, grow_w: float) -> F32:
     """Resize by exact factors; the size is rounded to whole pixels."""
     import cv2
 
@@ -65,19 +65,19 @@ def _resize(values: F32, grow_h: float, grow_w: float) -> F32:
     return np.asarray(grown, np.float32)
 
 
-def _in_bands(rows: F32, grow_h: float, h: int, threshold: float) -> Bool:
+def in_bands(rows: F32, grow_h: float, span: tuple[int, int], threshold: float) -> Bool:
     """Cut between rows of logits, a band for each pair of rows; empty bands cost nothing.
 
     Args:
-        rows: (r, W), already as wide as the picture.
+        rows: (r, W), already as wide as the picture, or a part of it.
         grow_h: picture rows per row of logits.
-        h: rows of the picture.
+        span: first row of the picture that is wanted, and the one behind the last.
         threshold: the cut, in logits.
 
     Returns:
-        (H, W) bool.
+        (H, W) bool of these rows.
     """
-    mask = np.zeros((h, rows.shape[1]), np.bool_)
+    mask = np.zeros((span[1] - span[0], rows.shape[1]), np.bool_)
     is_in = rows > threshold
     columns = np.flatnonzero(is_in.any(0))
     if not len(columns):
@@ -85,7 +85,7 @@ def _in_bands(rows: F32, grow_h: float, h: int, threshold: float) -> Bool:
     part = np.s_[int(columns[0]) : int(columns[-1]) + 1]
     has_any, rows = np.asarray(is_in.any(1)), rows[:, part]
     last = len(rows) - 1
-    at = np.clip((np.arange(h) + 0.5) / grow_h - 0.5, 0, last)
+    at = np.clip((np.arange(*span) + 0.5) / grow_h - 0.5, 0, last)
     above = np.minimum(at.astype(np.int64), max(last - 1, 0))
     weights = (at - above).astype(np.float32)[:, None]
     edges = np.searchsorted(above, np.arange(last + 2)).tolist()

@@ -12,7 +12,7 @@ from edgesam_rt.errors import PromptError
 from edgesam_rt.pipeline.ladder import Seen
 from edgesam_rt.pipeline.lanes import Lanes
 from edgesam_rt.pipeline.stages import Encoded, Shared
-from edgesam_rt.pipeline.task import Task, Work
+from edgesam_rt.pipeline.work import Task, Work
 from edgesam_rt.records import MaskSet, Prompt, Result, Timings
 from edgesam_rt.slot import Closed, Slot
 

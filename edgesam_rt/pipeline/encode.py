@@ -9,7 +9,7 @@ from edgesam_rt.boards.ladder import in_play
 from edgesam_rt.pipeline.encoders import Encoders
 from edgesam_rt.pipeline.reuse import Keeper
 from edgesam_rt.pipeline.stages import Encoded, Shared
-from edgesam_rt.pipeline.task import Task
+from edgesam_rt.pipeline.work import Task
 from edgesam_rt.records import Frame
 from edgesam_rt.slot import Slot
 

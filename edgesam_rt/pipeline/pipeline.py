@@ -24,7 +24,7 @@ from edgesam_rt.pipeline.lanes import Lane, Lanes
 from edgesam_rt.pipeline.metrics import Metrics, Summary, peak_memory_mib
 from edgesam_rt.pipeline.stages import Encoded, Limits, Shared
 from edgesam_rt.pipeline.surroundings import tells_heat, watch
-from edgesam_rt.pipeline.task import Task
+from edgesam_rt.pipeline.work import Task
 from edgesam_rt.records import Frame, Result
 from edgesam_rt.sinks.base import RunInfo, Sink
 from edgesam_rt.slot import Closed, Slot

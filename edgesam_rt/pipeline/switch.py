@@ -7,11 +7,11 @@ import threading
 from concurrent.futures import Future
 from dataclasses import replace
 
+from edgesam_rt.decoders import AnyDecoder
 from edgesam_rt.engines import EngineSet
 from edgesam_rt.errors import as_ours
-from edgesam_rt.pipeline.task import Task, Work
+from edgesam_rt.pipeline.work import Task, Work
 from edgesam_rt.records import Frame, MaskSet, Prompt
-from edgesam_rt.segmenter import Decoder
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class SwitchTask:
         """What the present task asks about a frame."""
         return self._task.prompts_for(frame)
 
-    def answer(self, decoder: Decoder, work: Work) -> MaskSet:
+    def answer(self, decoder: AnyDecoder, work: Work) -> MaskSet:
         """Masks of the present task; afterwards the next one may take over."""
         masks = self._task.answer(decoder, work)
         with self._lock:
@@ -75,7 +75,7 @@ class SwitchTask:
             self._try(*waiting, decoder, work)
         return masks
 
-    def _try(self, task: Task, done: Future[None], decoder: Decoder, work: Work) -> None:
+    def _try(self, task: Task, done: Future[None], decoder: AnyDecoder, work: Work) -> None:
         if not done.set_running_or_notify_cancel():  # whoever asked for it waits no longer
             return
         try:

@@ -4,66 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from edgesam_rt.clock import CLOCK
+from edgesam_rt.decoders import AnyDecoder, asking, no_decoder
 from edgesam_rt.engines import EngineSet
 from edgesam_rt.errors import ConfigError, unknown_name
 from edgesam_rt.everything.options import with_options
 from edgesam_rt.everything.strategies import STRATEGIES, Request, everything
 from edgesam_rt.finder import Finder
-from edgesam_rt.manifest import EverythingFacts
+from edgesam_rt.manifest import EverythingFacts, InstanceFacts
+from edgesam_rt.pipeline.instances_task import InstancesTask
 from edgesam_rt.pipeline.recall import Recall
-from edgesam_rt.records import Embedding, Frame, MaskSet, Prompt
-from edgesam_rt.segmenter import Decoder
+from edgesam_rt.pipeline.work import Task, Work
+from edgesam_rt.records import Frame, MaskSet, Prompt
 from edgesam_rt.tracking.cells import CellReader
 from edgesam_rt.tracking.tracker import Moment, Tracker
 
 MODES = ("everything", "prompt", "track")
 DEFAULT_STRATEGY = "grid"
-
-
-@dataclass(frozen=True, eq=False)
-class Work:
-    """One frame to be answered.
-
-    Attributes:
-        frame, embedding: the picture and what the encoder made of it.
-        prompts: what is asked, one per object.
-        deadline_ns: monotonic time at which masks must be there; None is never.
-        points_per_side: of everything mode's grid, at most; 0: as many as the bundle says.
-    """
-
-    frame: Frame
-    embedding: Embedding
-    prompts: tuple[Prompt, ...]
-    deadline_ns: int | None = None
-    points_per_side: int = 0
-
-
-class Task(Protocol):
-    """Turns embeddings into masks; opened, used and closed by the decode thread."""
-
-    @property
-    def mode(self) -> str:
-        """One of MODES; may be asked from any thread."""
-        ...
-
-    def open(self, engines: EngineSet) -> None:
-        """Open what it needs beside the decoder."""
-        ...
-
-    def close(self) -> None:
-        """Give it back; also after `open` failed."""
-        ...
-
-    def prompts_for(self, frame: Frame) -> tuple[Prompt, ...]:
-        """What is asked about a frame, one per object; empty in the other modes."""
-        ...
-
-    def answer(self, decoder: Decoder, work: Work) -> MaskSet:
-        """Return one mask per object."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -107,7 +66,7 @@ class PromptTask:
         self.unmatched.discard(frame.name)
         return self.prompts.by_frame.get(frame.name, self.prompts.everywhere)
 
-    def answer(self, decoder: Decoder, work: Work) -> MaskSet:
+    def answer(self, decoder: AnyDecoder, work: Work) -> MaskSet:
         """One mask per prompt."""
         return self._recall.answer(
             work.embedding,
@@ -139,7 +98,13 @@ class TrackTask:
         self._follow(self.prompts.everywhere)
 
     def open(self, engines: EngineSet) -> None:
-        """Learn from the manifest what embeddings look like."""
+        """Learn from the manifest what embeddings look like.
+
+        Raises:
+            ConfigError: the bundle has no decoder to ask.
+        """
+        if engines.bundle.manifest.instances is not None:
+            raise ConfigError(no_decoder("track mode"))
         self._reader = CellReader.of(engines.bundle, engines.options.backend, engines.sides[0])
 
     def close(self) -> None:
@@ -152,18 +117,18 @@ class TrackTask:
             self._follow(self.prompts.by_frame[frame.name])
         return ()
 
-    def answer(self, decoder: Decoder, work: Work) -> MaskSet:
+    def answer(self, decoder: AnyDecoder, work: Work) -> MaskSet:
         """One mask per object, empty for those that are lost; those are looked for in time left."""
         return self._recall.answer(
             work.embedding, self.tracker.track_ids, lambda: self._look(decoder, work)
         )
 
-    def _look(self, decoder: Decoder, work: Work) -> MaskSet:
+    def _look(self, decoder: AnyDecoder, work: Work) -> MaskSet:
         assert self._reader is not None, "open() comes first"
         has_time = work.deadline_ns is None or CLOCK.now_ns() < work.deadline_ns
         moment = Moment(work.frame.frame_id, work.frame.captured_at_ns, has_time)
         cells = self._reader.read(work.embedding)
-        return self.tracker.update(decoder, work.embedding, cells, moment)
+        return self.tracker.update(asking(decoder, "track mode"), work.embedding, cells, moment)
 
     def _follow(self, prompts: tuple[Prompt, ...]) -> None:
         for prompt in prompts:
@@ -199,16 +164,16 @@ class EverythingTask:
         """None."""
         return ()
 
-    def answer(self, decoder: Decoder, work: Work) -> MaskSet:
+    def answer(self, decoder: AnyDecoder, work: Work) -> MaskSet:
         """All masks found before the deadline, best first."""
         return self._recall.answer(
             work.embedding, work.points_per_side, lambda: self._find(decoder, work)
         )
 
-    def _find(self, decoder: Decoder, work: Work) -> MaskSet:
+    def _find(self, decoder: AnyDecoder, work: Work) -> MaskSet:
         per_side = min(self.facts.points_per_side, work.points_per_side or 256)
         request = Request(
-            decoder,
+            asking(decoder, f"strategy {self.strategy!r}"),
             work.embedding,
             with_options(self.facts, {"points_per_side": per_side}),
             pixels=work.frame.pixels,
@@ -227,7 +192,7 @@ def make_task(
     mode: str | None,
     prompts: Prompts,
     strategy: str,
-    facts: EverythingFacts,
+    facts: EverythingFacts | InstanceFacts,
     *,
     may_be_empty: bool = False,
 ) -> Task:
@@ -237,11 +202,12 @@ def make_task(
         mode: a name of `MODES`, or None.
         prompts: what to ask.
         strategy: of everything mode.
-        facts: its thresholds.
+        facts: its thresholds, of the bundle's kind.
         may_be_empty: whether prompts may come later.
 
     Raises:
-        ConfigError: an unknown mode or strategy; prompt mode without a prompt.
+        ConfigError: an unknown mode or strategy, or one that the bundle has not; prompt mode
+            without a prompt.
     """
     mode = mode or ("prompt" if prompts else "everything")
     if mode not in MODES:
@@ -250,10 +216,26 @@ def make_task(
         raise ConfigError(unknown_name("strategy", strategy, STRATEGIES))
     if mode == "everything" and prompts:
         raise ConfigError("everything mode takes no prompts. Leave them out, or --mode prompt.")
+    if isinstance(facts, InstanceFacts):
+        refuse_asking(mode, strategy)
     if mode == "everything":
+        if isinstance(facts, InstanceFacts):
+            return InstancesTask(facts)
         return EverythingTask(facts, strategy)
     if not prompts and not may_be_empty:
         raise ConfigError(
             f"{mode} mode: no prompt. Give --point, --box or --prompts, or --mode everything."
         )
     return TrackTask(prompts) if mode == "track" else PromptTask(prompts)
+
+
+def refuse_asking(mode: str, strategy: str) -> None:
+    """Refuse what a bundle that finds instances cannot do.
+
+    Raises:
+        ConfigError: track mode, or a strategy other than the default, which says nothing.
+    """
+    if mode == "track":
+        raise ConfigError(no_decoder("track mode"))
+    if strategy != DEFAULT_STRATEGY:
+        raise ConfigError(f"{no_decoder(f'strategy {strategy!r}')} Leave the strategy out.")

@@ -16,7 +16,8 @@ from typing import Literal, TypeVar, cast
 from edgesam_rt.errors import ControlError, NoFrame, UnknownObject, WrongMode
 from edgesam_rt.manifest import DecoderFacts
 from edgesam_rt.pipeline.switch import SwitchTask
-from edgesam_rt.pipeline.task import EverythingTask, Task
+from edgesam_rt.pipeline.task import EverythingTask
+from edgesam_rt.pipeline.work import Task
 from edgesam_rt.prompt_feeds import from_prompts
 from edgesam_rt.records import Prompt
 from edgesam_rt.service.hub import Hub

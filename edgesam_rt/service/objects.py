@@ -8,12 +8,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+from edgesam_rt.decoders import AnyDecoder
 from edgesam_rt.engines import EngineSet
 from edgesam_rt.errors import PromptError
 from edgesam_rt.pipeline.recall import Recall
-from edgesam_rt.pipeline.task import Prompts, PromptTask, Task, TrackTask, Work
+from edgesam_rt.pipeline.task import Prompts, PromptTask, TrackTask
+from edgesam_rt.pipeline.work import Task, Work
 from edgesam_rt.records import Frame, MaskSet, Prompt
-from edgesam_rt.segmenter import Decoder
 
 
 @dataclass(eq=False)
@@ -58,7 +59,7 @@ class AskTask:
         self._asked = tuple(asked)
         return tuple(asked.values())
 
-    def answer(self, decoder: Decoder, work: Work) -> MaskSet:
+    def answer(self, decoder: AnyDecoder, work: Work) -> MaskSet:
         """One mask per prompt."""
 
         def ask() -> MaskSet:

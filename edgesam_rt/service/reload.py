@@ -10,7 +10,7 @@ import msgspec
 
 from edgesam_rt.errors import EdgeSamError
 from edgesam_rt.pipeline.pipeline import Pipeline, Plan
-from edgesam_rt.pipeline.task import Task
+from edgesam_rt.pipeline.work import Task
 from edgesam_rt.service.control import PATIENCE_S, Control
 from edgesam_rt.service.objects import steerable
 

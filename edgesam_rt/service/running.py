@@ -10,7 +10,7 @@ import msgspec
 
 from edgesam_rt.pipeline.pipeline import Pipeline, Plan
 from edgesam_rt.pipeline.switch import SwitchTask
-from edgesam_rt.pipeline.task import Task
+from edgesam_rt.pipeline.work import Task
 from edgesam_rt.records import Result
 from edgesam_rt.service.control import Control
 from edgesam_rt.service.hub import Hub

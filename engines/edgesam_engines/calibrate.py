@@ -11,10 +11,20 @@ import onnx
 from onnx import helper
 
 from edgesam_engines.errors import CalibrationError, no_picture
-from edgesam_engines.ptq.graphs import Feed, float_tensors, grouped, session, with_outputs
+from edgesam_engines.ptq.graphs import (
+    Feed,
+    Feeds,
+    Progress,
+    float_tensors,
+    grouped,
+    session,
+    with_outputs,
+)
 from edgesam_engines.ptq.graphs import spread as spread
 from edgesam_engines.ptq.ranges import Ranges, tidy
+from edgesam_engines.ptq.shelf import Shelf
 from edgesam_engines.recipe import Calibration
+from edgesam_engines.train.own.folder import masks_among
 from edgesam_rt.errors import ImageError
 from edgesam_rt.imaging.files import PICTURE_SUFFIXES, is_picture_name, read_image
 from edgesam_rt.imaging.geometry import Fit
@@ -24,21 +34,49 @@ from edgesam_rt.types import F32, U8
 
 EXTREMES = ("minmax", "mean_minmax")  # estimators that need smallest and largest values only
 EXTREMES_BYTES = 512 << 20  # of tensors watched at once: a whole encoder of side 512
+LEAST_SIDE = 32  # px: smaller pictures are icons, and say nothing of what a camera sees
+_WANTED = "Name a folder with some dozen photos like those the camera will see."
 log = logging.getLogger(__name__)
 
 
 def photos(folder: Path) -> list[Path]:
-    """All pictures below a folder, sorted.
+    """All pictures below a folder that are no masks of others, sorted.
 
     Raises:
         CalibrationError: there are none.
     """
-    found = sorted(p for p in folder.rglob("*") if is_picture_name(p))
+    if not folder.is_dir():
+        what = "a file, not a folder" if folder.exists() else "no such folder"
+        raise CalibrationError(f"calibration folder {folder}: {what}. {_WANTED}")
+    every = sorted(p for p in folder.rglob("*") if is_picture_name(p))
+    masks = masks_among(every)
+    found = [p for p in every if p not in masks]
     if not found:
         raise CalibrationError(
-            f"calibration folder {folder}: no pictures ({', '.join(PICTURE_SUFFIXES)}). "
-            "Name a folder with some dozen photos like those the camera will see."
+            f"calibration folder {folder}: no pictures ({', '.join(PICTURE_SUFFIXES)}). {_WANTED}"
         )
+    return found
+
+
+def usable(paths: Sequence[Path], progress: Progress) -> list[Path]:
+    """Those that can be read and are no icons; what is left out is told once, with the reason.
+
+    Raises:
+        CalibrationError: none is left.
+    """
+    found = []
+    for path in paths:
+        try:
+            h, w = read_image(path).shape[:2]
+        except ImageError as error:
+            progress(f"left out: {error}")
+            continue
+        if min(h, w) < LEAST_SIDE:
+            progress(f"left out: {path}: {w} x {h} px, expected {LEAST_SIDE} or more")
+            continue
+        found.append(path)
+    if not found:
+        raise no_picture()
     return found
 
 
@@ -54,7 +92,14 @@ def pictures(paths: Iterable[Path], side: int, preprocess: Preprocess) -> Iterat
         yield to_square(pixels, fit, preprocess), fit
 
 
-def activation_ranges(model: onnx.ModelProto, feeds: Iterable[Feed], estimator: str) -> Ranges:
+def activation_ranges(
+    model: onnx.ModelProto,
+    feeds: Feeds,
+    estimator: str,
+    *,
+    progress: Progress | None = None,
+    shelf: Shelf | None = None,
+) -> Ranges:
     """Smallest and largest value of every float tensor of a graph.
 
     Found inside the graph. Where its tensors take more than EXTREMES_BYTES together, they are
@@ -64,16 +109,26 @@ def activation_ranges(model: onnx.ModelProto, feeds: Iterable[Feed], estimator: 
         model: a float graph; shapes inferred.
         feeds: values of its inputs, picture by picture; each `iter` is a pass.
         estimator: "minmax" over all feeds, or "mean_minmax": the mean of each feed's extremes.
+        progress: told of every group.
+        shelf: where every group's are kept, and taken from.
 
     Raises:
         CalibrationError: there was no feed.
     """
     found: Ranges = {}
-    for names in grouped(float_tensors(model), EXTREMES_BYTES):
-        rows = _extremes(model, names, feeds)
-        if not rows:
+    groups = list(grouped(float_tensors(model), EXTREMES_BYTES))
+    box = (shelf or Shelf()).box(model, feeds, "extremes", EXTREMES_BYTES)
+    for number, names in enumerate(groups, 1):
+        kept = box.take(f"{number}")
+        if progress is not None:
+            what = f"ranges: group {number} of {len(groups)}, {len(names)} tensors"
+            progress(what + (", as kept" if kept else ""))
+        rows = kept["rows"] if kept else np.array(_extremes(model, names, feeds))
+        if not len(rows):
             raise no_picture()
-        table = np.array(rows, np.float64).reshape(len(rows), len(names), 2)
+        if not kept:
+            box.put(f"{number}", {"rows": rows})
+        table = rows.astype(np.float64).reshape(len(rows), len(names), 2)
         if estimator == "minmax":
             low, high = table[..., 0].min(0), table[..., 1].max(0)
         else:
@@ -105,10 +160,14 @@ def encoder_feeds(
     paths: Sequence[Path], side: int, preprocess: Preprocess, shape: Sequence[int]
 ) -> Iterator[F32]:
     """The float input of an encoder graph, (1, C, H, W), where C may be grouped pixels."""
-    _, channels, height, width = shape
     for picture, fit in pictures(paths, side, preprocess):
-        values = normalised(picture, fit, preprocess)
-        yield np.ascontiguousarray(values.reshape(1, height, width, channels).transpose(0, 3, 1, 2))
+        yield as_input(normalised(picture, fit, preprocess), shape)
+
+
+def as_input(values: F32, shape: Sequence[int]) -> F32:
+    """Normalised pixels (S, S, 3) as a float graph's input (1, C, H, W)."""
+    _, channels, height, width = shape
+    return np.ascontiguousarray(values.reshape(1, height, width, channels).transpose(0, 3, 1, 2))
 
 
 def chosen_photos(folder: Path, calibration: Calibration) -> tuple[list[Path], list[Path]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,12 +54,14 @@ def read_torch(path: Path) -> dict[str, Tensor]:
     """
     _require_file(path)
     try:
-        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles' old forms; what matters is raised
+            found: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(_refusal(path, str(error))) from error
     except (RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
         raise CheckpointError(
-            f"checkpoint {path}: not a complete file of torch's: {_first_line(error)}. "
+            f"checkpoint {path}: not a complete file of torch's: {_first_sentence(error)}. "
             "Download it again."
         ) from error
     for key in _WRAPPERS:
@@ -84,12 +87,17 @@ def _refusal(path: Path, reason: str) -> str:
 
 
 def _require_file(path: Path) -> None:
+    if path.is_dir():
+        raise CheckpointError(f"checkpoint {path}: a folder. Name the file in it.")
     if not path.is_file():
         raise CheckpointError(f"checkpoint {path}: no such file.")
+    if not path.stat().st_size:
+        raise CheckpointError(f"checkpoint {path}: an empty file. Download it again.")
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+def _first_sentence(error: Exception) -> str:
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    return first.split(". ")[0].rstrip(".")
 
 
 def _all_tensors(found: Mapping[Any, Any]) -> bool:
@@ -153,8 +161,8 @@ def load_strictly(
     broken = sorted(k for k, v in weights.items() if not torch.isfinite(v).all())
     if broken:
         raise CheckpointError(
-            f"checkpoint {path}: {len(broken)} tensors have values that are not finite numbers "
-            f"({first_few(broken)})."
+            f"checkpoint {path}: values that are not finite numbers in {len(broken)} of its "
+            f"tensors ({first_few(broken)}). Download it again, or save it before it diverged."
         )
     with torch.no_grad():
         model.load_state_dict(dict(weights), strict=False)

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgesam_engines import board_plans, ptq_commands, train_command
-from edgesam_engines.command_parts import Steps, factory, say
+from edgesam_engines import board_plans, bundle_lines, ptq_commands, train_command, verify_command
+from edgesam_engines.command_parts import Steps, factory, recipe_of, say
 from edgesam_rt import bundle as bundles
 from edgesam_rt.cli.exits import run_command
 from edgesam_rt.errors import BundleError, ConfigError
+from edgesam_rt.paths import cache_dir
 
 DESCRIPTION = "Make, check and look at engine bundles: what crosses from a workstation to a board."
 
@@ -29,6 +30,10 @@ def _build(args: argparse.Namespace) -> int:
             "build: name a recipe or a --family to make a bundle, or --board NAME to make what "
             "this board needs of a finished one."
         )
+    if args.precision is not None:
+        raise ConfigError(
+            f"build: --precision goes with --family; the recipe {args.recipe} has its own."
+        )
     if factory("detectors.recipe").is_detector(args.recipe):
         return _build_detector(args)
     return _build_recipe(args, *factory("recipe").load(args.recipe))
@@ -38,12 +43,13 @@ def _build_family(args: argparse.Namespace) -> int:
     if args.recipe is not None:
         raise ConfigError(f"build: --family {args.family} or the recipe {args.recipe}, not both.")
     chosen, folder = factory("recipe").of_family(args.family, args.precision)
-    if args.board is not None:
-        factory("board_targets").require(args.board, chosen)
-    return _build_recipe(args, chosen, folder)
+    target = factory("board_targets").target(chosen, args.board)
+    return _build_recipe(args, target.recipe, folder, litert=target.litert)
 
 
-def _build_recipe(args: argparse.Namespace, chosen: Any, folder: Path) -> int:
+def _build_recipe(
+    args: argparse.Namespace, chosen: Any, folder: Path, *, litert: bool = False
+) -> int:
     build, recipe = factory("build"), factory("recipe")
     if chosen.precision == "int8" and args.calibration is None:
         raise ConfigError("build: an INT8 bundle needs --calibration DIR with some dozen photos.")
@@ -55,6 +61,8 @@ def _build_recipe(args: argparse.Namespace, chosen: Any, folder: Path) -> int:
         replace=args.replace,
         below_target=args.below_target,
         discovery=(folder / chosen.discovery.checkpoint).resolve() if chosen.discovery else None,
+        litert=litert,
+        cache=cache_dir() / "factory",
     )
     sys.stderr.write(f"weights: {chosen.licence}\n")
     made = build.run(job, Steps())
@@ -84,35 +92,11 @@ def _build_detector(args: argparse.Namespace) -> int:
     return 0
 
 
-def _recipe_of(found: bundles.Bundle, args: argparse.Namespace) -> tuple[Any, Path]:
-    """The recipe that a bundle is judged by, and its folder."""
-    recipes, m = factory("recipe"), found.manifest
-    made: tuple[Any, Path] = (
-        recipes.load(args.recipe)
-        if args.recipe
-        else recipes.of_bundle(m.name, m.family, m.precision)
-    )
-    return made
-
-
-def _verify(args: argparse.Namespace) -> int:
-    verify, recipes, families = (factory(n) for n in ("verify", "recipe", "families.table"))
-    found = bundles.find(args.bundle)
-    recipe, folder = _recipe_of(found, args)
-    family = families.open_family(found.manifest.family)
-    checkpoint = recipes.checkpoint_of(recipe, folder, args.checkpoint)
-    photos = verify.photos_for(args.photos, recipe)
-    report = verify.against_float(found.folder, family, family.load(checkpoint), photos)
-    sys.stdout.write(json.dumps(report, indent=2) + "\n")
-    verify.require(report, recipe.acceptance)
-    return 0
-
-
 def _add_litert(args: argparse.Namespace) -> int:
     add = factory("litert.add", extra="engines-litert")
     verify, recipes, families = (factory(n) for n in ("verify", "recipe", "families.table"))
     found = bundles.find(args.bundle)
-    recipe, folder = _recipe_of(found, args)
+    recipe, folder = recipe_of(found, args.recipe)
 
     def weights() -> tuple[Any, Any]:
         family = families.open_family(found.manifest.family)
@@ -124,6 +108,8 @@ def _add_litert(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
+    if args.families:
+        return int(factory("families_list").show(as_json=args.json))
     rows = {}
     for name, folder in bundles.installed().items():
         try:
@@ -131,14 +117,11 @@ def _list(args: argparse.Namespace) -> int:
         except BundleError as error:
             say(f"left out: {error}")
     if args.json:
-        plain = {
-            n: {"folder": str(b.folder), "version": b.manifest.version} for n, b in rows.items()
-        }
+        plain = {name: bundle_lines.summary(found) for name, found in rows.items()}
         sys.stdout.write(json.dumps(plain, indent=2) + "\n")
-    for name, found in rows.items() if not args.json else ():
-        m = found.manifest
-        kinds = ", ".join(f"{b} {'/'.join(str(s) for s in found.sides(b))}" for b in found.backends)
-        sys.stdout.write(f"{name:<20} {m.version:<8} {m.family:<12} {m.precision:<5} {kinds}\n")
+        return 0
+    for name, found in rows.items():
+        sys.stdout.write(bundle_lines.row(name, found) + "\n")
     return 0
 
 
@@ -154,22 +137,7 @@ def _print_bundle(found: bundles.Bundle | bundles.DetectorBundle, *, as_json: bo
     if as_json:
         sys.stdout.write((found.folder / bundles.MANIFEST).read_text(encoding="utf-8"))
         return
-    m = found.manifest
-    lines = [
-        f"{m.name} {m.version} ({m.family}, {m.precision}) in {found.folder}",
-        f"licence of the weights: {m.licence}",
-    ]
-    for e in m.engines:
-        side = f" {e.side}" if e.side else ""
-        mb = e.size_bytes / 1e6
-        lines.append(f"  {e.part + side:<14} {e.backend:<12} {mb:6.2f} MB  sha256 {e.sha256[:16]}")
-    for key, figures in m.verification.items():
-        if isinstance(figures, dict) and "mean_iou" in figures:
-            lines.append(
-                f"  {key}: mean IoU with the float model {figures['mean_iou']} over "
-                f"{figures['prompts']} prompts on {figures['photos']} photos"
-            )
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write("\n".join(bundle_lines.lines(found)) + "\n")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -217,11 +185,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--json", action="store_true", help="print the manifest, or the report")
 
-    p = verb("verify", _verify, "Compare a bundle's engines with the float model.")
-    p.add_argument("bundle", help="name or folder")
-    p.add_argument("--checkpoint", type=Path, help="weights; default: the recipe's")
-    p.add_argument("--recipe", help="default: the one of the bundle's name")
-    p.add_argument("--photos", type=Path, metavar="DIR", help="default: two built-in pictures")
+    verify_command.add_verb(verb)
 
     p = verb("add-litert", _add_litert, "Add LiteRT engines (.tflite) to a bundle of ONNX ones.")
     p.add_argument("bundle", help="name or folder; those it has are replaced")
@@ -231,6 +195,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--json", action="store_true", help="print the manifest")
 
     p = verb("list", _list, "List the bundles on the search path (EDGESAM_BUNDLES adds folders).")
+    p.add_argument(
+        "--families",
+        action="store_true",
+        help="instead the published models that can be built: files, licences",
+    )
     p.add_argument("--json", action="store_true")
 
     p = verb("inspect", _inspect, "Show a bundle and check its files' hashes.")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from edgesam_rt.bundle import Bundle
 from edgesam_rt.errors import BackendMissing
+
+AddVerb = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
 
 
 def factory(name: str, extra: str = "engines") -> Any:
@@ -29,6 +35,15 @@ def say(text: str) -> None:
     """Tell the person at the terminal; data goes to stdout."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
+
+
+def recipe_of(found: Bundle, named: str | None) -> tuple[Any, Path]:
+    """The recipe that a bundle is judged by, and its folder; `named` overrides its own."""
+    recipes, m = factory("recipe"), found.manifest
+    made: tuple[Any, Path] = (
+        recipes.load(named) if named else recipes.of_bundle(m.name, m.family, m.precision)
+    )
+    return made
 
 
 class Steps:

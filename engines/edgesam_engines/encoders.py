@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +13,14 @@ import numpy as np
 import onnx
 from torch import nn
 
-from edgesam_engines import byte_moves, calibrate, graph_edits
+from edgesam_engines import byte_moves, calibrate, graph_edits, pack
 from edgesam_engines.export import simplify, to_onnx
+from edgesam_engines.exported import Exported
 from edgesam_engines.families.base import Family
-from edgesam_engines.ptq.graphs import Feed, Feeds
+from edgesam_engines.ptq.graphs import Feed, Feeds, Progress
 from edgesam_rt.manifest import Preprocess
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,17 @@ class FloatEncoder:
             for values in calibrate.encoder_feeds(paths, self.side, self.preprocess, self.shape):
                 yield {source: values}
 
-        return Feeds(photos, make)
+        return Feeds(photos, make, self._digest)
+
+    def _digest(self, photos: Sequence[Path]) -> str:
+        """Of the photos' contents, and of what is made of the first: so of how it is made."""
+        known = hashlib.sha256(repr((self.shape, self.side, self.preprocess)).encode())
+        for path in photos:
+            with contextlib.suppress(OSError):  # it is left out with a warning when it is read
+                known.update(pack.sha256(path).encode())
+        first = calibrate.encoder_feeds(photos[:1], self.side, self.preprocess, self.shape)
+        known.update(b"".join(values.tobytes() for values in first))
+        return known.hexdigest()
 
     @property
     def known(self) -> dict[str, tuple[float, float]]:
@@ -68,10 +84,33 @@ class FloatEncoder:
         graph_edits.take_uint8_pixels(graph, (1, height, width, channels), mean, std)
 
 
-def float_encoder(family: Family, model: nn.Module, side: int, *, for_int8: bool) -> FloatEncoder:
-    """Export one encoder; `for_int8` may arrange it for integer kernels, same values."""
+def float_encoder(
+    family: Family,
+    model: nn.Module,
+    side: int,
+    *,
+    for_int8: bool,
+    store: Exported | None = None,
+    progress: Progress | None = None,
+) -> FloatEncoder:
+    """Export one encoder.
+
+    Args:
+        family: of the model.
+        model: as `family.load` gives it.
+        side: of its picture, px.
+        for_int8: whether it may be arranged for integer kernels, with the same values.
+        store: where its graph may lie already, and is kept.
+        progress: told where it comes from.
+    """
     spec = family.encoder_graph(model, side, for_int8=for_int8)
-    graph = simplify(to_onnx(spec))
-    graph_edits.fold_pads(graph)
+
+    def export() -> onnx.ModelProto:
+        made = simplify(to_onnx(spec))
+        graph_edits.fold_pads(made)
+        return made
+
+    facts = (family.name, side, for_int8)
+    graph = (store or Exported()).graph(model, facts, export, progress or log.info)
     (shape,) = (tuple(t.shape) for t in spec.inputs.values())
     return FloatEncoder(graph, side, shape, family.preprocess, spec.keep_float)

@@ -24,6 +24,6 @@ class TranslationError(EdgeSamError):
 def no_picture() -> CalibrationError:
     """What to raise when there was nothing to calibrate on."""
     return CalibrationError(
-        "calibration: none of the pictures could be read. The warnings above say why; name a "
+        "calibration: none of the pictures can be used. The lines above say why; name a "
         "folder with some dozen photos."
     )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
+import os
+import shutil
 import tempfile
 import warnings
 from pathlib import Path
@@ -14,8 +17,11 @@ import torch
 
 from edgesam_engines.families.base import GraphSpec
 from edgesam_engines.graph_edits import share_paddings
+from edgesam_engines.onnx_network import OnnxNetwork
+from edgesam_rt.sinks.files import write_failed
 
 OPSET = 17
+_ROOM = 2  # folded constants may be larger than what they were made from
 log = logging.getLogger(__name__)
 
 
@@ -25,6 +31,8 @@ def to_onnx(spec: GraphSpec) -> onnx.ModelProto:
     The tracing exporter is used on purpose: its graphs have static shapes wherever no free axis
     was asked for, and the same names on every run, which makes builds reproducible.
     """
+    if isinstance(spec.module, OnnxNetwork):
+        return spec.module.exported()
     buffer = io.BytesIO()
     names = list(spec.inputs)
     with warnings.catch_warnings(), torch.no_grad():
@@ -65,9 +73,18 @@ def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = 3
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "simplified.onnx"
+        content, path = model.SerializeToString(), Path(folder) / "simplified.onnx"
+        _require_room(path.parent, _ROOM * len(content))
         options.optimized_model_filepath = str(path)
-        ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         simplified = onnx.load(path)
     share_paddings(simplified)
     return onnx.shape_inference.infer_shapes(simplified)
+
+
+def _require_room(folder: Path, size: int) -> None:
+    """Say it plainly where ONNX Runtime would call a full disk a broken graph."""
+    if shutil.disk_usage(folder).free < size:
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        wanted = f"It needs {size / 1e6:.0f} MB for a while; TMPDIR names another temporary folder."
+        raise write_failed("build", folder.parent, full, wanted)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 import msgspec
 import onnx
 
+from edgesam_engines.workplace import swap, workplace
 from edgesam_rt.bundle import MANIFEST
 from edgesam_rt.detector_manifest import DetectorManifest
 from edgesam_rt.errors import ConfigError
@@ -97,7 +96,23 @@ def new_bundle(out: Path, *, replace: bool) -> Iterator[Path]:
     """A temporary folder beside `out` that takes its place when all went well.
 
     Raises:
-        ConfigError: `out` exists and is not to be replaced, or is not a bundle.
+        ConfigError: `out` exists and is not to be replaced, or is not a bundle; or another build
+            makes it just now.
+        SinkError: there is no room, or no permission.
+    """
+    check_place(out, replace=replace)
+    place = out.resolve()
+    with workplace(place) as folder:
+        check_place(out, replace=replace)  # another build may just have ended
+        yield folder
+        swap(folder, place)
+
+
+def check_place(out: Path, *, replace: bool) -> None:
+    """Refuse what a bundle may not be written over.
+
+    Raises:
+        ConfigError: see `new_bundle`.
     """
     if out.exists() and not replace:
         raise ConfigError(f"{out} exists. Give another --out, or --replace.")
@@ -105,20 +120,3 @@ def new_bundle(out: Path, *, replace: bool) -> Iterator[Path]:
         raise ConfigError(f"{out} is a file, not a bundle's folder; it is not replaced.")
     if out.exists() and any(out.iterdir()) and not (out / MANIFEST).is_file():
         raise ConfigError(f"{out} is not a bundle; it is not replaced.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    folder.chmod(0o755)
-    try:
-        yield folder
-        _swap(folder, out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _swap(folder: Path, out: Path) -> None:
-    """Put a finished folder in the place of an older one, which is never half gone."""
-    aside = folder.with_name(f"{folder.name}.old")
-    if out.exists():
-        out.rename(aside)
-    folder.rename(out)
-    shutil.rmtree(aside, ignore_errors=True)

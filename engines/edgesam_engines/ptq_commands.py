@@ -6,18 +6,16 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from edgesam_engines.command_parts import Steps, factory
+from edgesam_engines.command_parts import AddVerb, Steps, factory
 from edgesam_rt.bench import environment
 from edgesam_rt.errors import ConfigError
 
 SCHEMA = 1  # the shape that `benchmarks/report.py` reads
-AddVerb = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
 
 
 def add_verbs(verb: AddVerb) -> None:
@@ -36,10 +34,15 @@ def add_verbs(verb: AddVerb) -> None:
     p.add_argument("--objects", type=_count, default=2, help="objects of each; default 2")
     p.add_argument("--out", type=Path, metavar="FILE", help="write all figures as JSON")
     p = verb(
-        "sensitivity", _sensitivity, "Show what rounding each operation alone costs the encoder."
+        "sensitivity",
+        _sensitivity,
+        "Show what each part of an encoder costs in INT8: it alone rounded, and all but it.",
     )
     _add_source(p)
-    p.add_argument("--top", type=_count, default=20, help="operations to list; default 20")
+    p.add_argument("--by", choices=("block", "operation"), default="block", help="default: block")
+    p.add_argument("--judged", type=_count, default=2, help="photos to judge on; default 2")
+    p.add_argument("--top", type=_count, default=20, help="rows to list; default 20")
+    p.add_argument("--out", type=Path, metavar="FILE", help="write all rows as JSON")
 
 
 def _add_source(p: argparse.ArgumentParser) -> None:
@@ -69,7 +72,7 @@ def _study(args: argparse.Namespace, **more: Any) -> Any:
         )
     return report.Study(
         recipe=recipe,
-        checkpoint=args.checkpoint or (folder / recipe.checkpoint).resolve(),
+        checkpoint=recipes.checkpoint_of(recipe, folder, args.checkpoint),
         photos=args.calibration,
         side=args.side or recipe.sides[0],
         **more,
@@ -101,14 +104,13 @@ def _report(args: argparse.Namespace) -> int:
 
 
 def _sensitivity(args: argparse.Namespace) -> int:
-    found = factory("ptq_report").study_sensitivity(_study(args), Steps())
-    if args.json:
-        sys.stdout.write(json.dumps([asdict(s) for s in found], indent=1) + "\n")
-        return 0
-    total = sum(s.noise for s in found) or 1.0
-    sys.stdout.write(f"{'share':>6} {'cosine':>8}  operation (of {len(found)})\n")
-    for s in found[: args.top]:
-        sys.stdout.write(f"{100 * s.noise / total:5.1f}% {s.cosine:8.5f}  {s.kind} {s.name}\n")
+    report, shelf = factory("sensitivity_report"), factory("ptq.shelf").standard()
+    table = report.run(_study(args, judged=args.judged), args.by, shelf, Steps())
+    text = json.dumps(table.plain, indent=1) + "\n"
+    if args.out is not None:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_text(text, encoding="utf-8")
+    sys.stdout.write(text if args.json else report.text(table, args.top))
     return 0
 
 

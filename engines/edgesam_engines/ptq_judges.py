@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,16 +15,20 @@ from edgesam_engines.train import sources
 from edgesam_engines.train.config import load_recipe
 from edgesam_rt import selftest
 from edgesam_rt.bench import protocols
+from edgesam_rt.bundle import Bundle
 from edgesam_rt.errors import ConfigError
+from edgesam_rt.imaging.files import read_image
 from edgesam_rt.proof import probes
 from edgesam_rt.records import Embedding, MaskSet, Prompt
-from edgesam_rt.segmenter import Decoder, Encoder
-from edgesam_rt.types import U8, Bool
+from edgesam_rt.segmenter import Decoder, Encoder, EngineOptions
+from edgesam_rt.types import F32, U8, Bool
 
 MEASURES = ("box", "point", "clicks")
 SMALLEST_OBJECT = 32 * 32  # px in the photo
 _SPLIT = Path(__file__).resolve().parent / "train" / "recipes" / "pocketsam-clean.toml"
-Masks = list[Bool]
+BACKEND = "onnxruntime"
+TELLING = (0.001, 0.95)  # of the picture, that a mask covers
+Masked = list[Bool]
 
 
 @dataclass
@@ -90,7 +94,7 @@ class Labelled:
     """
 
     pixels: U8
-    objects: Masks
+    objects: Masked
 
 
 def check_labelled(data: Path) -> None:
@@ -133,6 +137,61 @@ def judge_agreement(
         tally.ious += _ious(decoder.predict(embedding, prompts), wanted)
 
 
+class Masks:
+    """Judges embeddings by their masks: beside those of the exact embeddings, prompt by prompt.
+
+    Prompts whose exact mask is next to nothing or next to all of the picture are left out: they
+    agree, or not, whatever the embedding is.
+    """
+
+    def __init__(self, bundle: Bundle, side: int, photos: Sequence[Path]) -> None:
+        """Ask the bundle, a float one, about the photos."""
+        self._decoder = Decoder(bundle, EngineOptions(BACKEND), side)
+        encoder = Encoder(bundle, EngineOptions(BACKEND), side)
+        self._cut = encoder.cut
+        self._exact = [_asked(encoder.encode(read_image(p)), self._decoder, p) for p in photos]
+        encoder.close()
+
+    @property
+    def prompts(self) -> int:
+        """How many count."""
+        return sum(len(a.wanted) for a in self._exact)
+
+    def __call__(self, outputs: Sequence[Mapping[str, F32]]) -> float:
+        """Mean IoU with the exact masks; `outputs` are the encoder's, photo by photo."""
+        ious: list[float] = []
+        for asked, tensors in zip(self._exact, outputs, strict=True):
+            made = replace(asked.embedding, tensors=self._cut(tensors, asked.embedding.fit))
+            if asked.wanted:
+                ious += _ious(self._decoder.predict(made, asked.prompts), asked.wanted)
+        return float(np.mean(ious)) if ious else 1.0
+
+    def close(self) -> None:
+        """Give the decoder back."""
+        self._decoder.close()
+
+
+class _Asked(NamedTuple):
+    """One photo: its exact embedding, the prompts that count, and their exact masks."""
+
+    embedding: Embedding
+    prompts: list[Prompt]
+    wanted: Masked
+
+
+def _asked(embedding: Embedding, decoder: Decoder, photo: Path) -> _Asked:
+    prompts = probes(read_image(photo))
+    masks = list(decoder.predict(embedding, prompts).each_mask())
+    kept = [(p, m) for p, m in zip(prompts, masks, strict=True) if is_telling(m)]
+    return _Asked(embedding, [p for p, _ in kept], [m for _, m in kept])
+
+
+def is_telling(mask: Bool) -> bool:
+    """Whether a mask is more than next to nothing, and less than next to all of its picture."""
+    low, high = TELLING
+    return bool(low <= mask.mean() <= high)
+
+
 def judge_truth(
     photo: Labelled, engines: Mapping[str, Encoder], decoder: Decoder, tallies: Mapping[str, Tally]
 ) -> None:
@@ -166,7 +225,7 @@ def true_ious(photo: Labelled, encoder: Encoder, decoder: Decoder) -> dict[str, 
     }
 
 
-def _ious(found: MaskSet, wanted: Masks) -> list[float]:
+def _ious(found: MaskSet, wanted: Masked) -> list[float]:
     ious = []
     for a, b in zip(found.each_mask(), wanted, strict=True):
         union = int((a | b).sum())

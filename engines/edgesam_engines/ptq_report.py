@@ -25,10 +25,9 @@ from edgesam_engines.families.base import Family
 from edgesam_engines.families.table import open_family
 from edgesam_engines.ptq import apply as ptq
 from edgesam_engines.ptq import bias, equalise
-from edgesam_engines.ptq.graphs import Progress, spread
+from edgesam_engines.ptq.graphs import Progress, copied, spread
 from edgesam_engines.ptq.local import local_errors
 from edgesam_engines.ptq.rounding import rounding_of
-from edgesam_engines.ptq.sensitivity import Sensitivity, sensitivities
 from edgesam_engines.ptq.statistics import Statistics, collect
 from edgesam_engines.recipe import Calibration, Estimator, Quantization, Recipe
 from edgesam_rt import bundle as bundles
@@ -103,7 +102,7 @@ def run(study: Study, progress: Progress) -> dict[str, Any]:
     source = ptq.Source(encoder.graph, encoder.feeds(used), encoder.keep_float, encoder.known)
     with tempfile.TemporaryDirectory(prefix="ptq-") as folder:
         workshop = Workshop(Path(folder), family, model, encoder, study.recipe)
-        decoders = workshop.write(FLOAT, _copy(encoder.graph), None)
+        decoders = workshop.write(FLOAT, copied(encoder.graph), None)
         before = _peak_mib()
         statistics = collect(source.graph, source.feeds, progress=progress)
         memory = {"before_mib": before, "after_statistics_mib": _peak_mib()}
@@ -209,25 +208,6 @@ class Workshop:
         recipe = msgspec.structs.replace(self.recipe, sides=(self.encoder.side,))
         pack.write_manifest(at, build.manifest_for(recipe, self.family, tuple(files)))
         return files
-
-
-def study_sensitivity(study: Study, progress: Progress) -> list[Sensitivity]:
-    """What each operation costs under the recipe's own estimator, the largest first."""
-    family = open_family(study.recipe.family)
-    progress(f"load {study.checkpoint.name}")
-    encoder = float_encoder(family, family.load(study.checkpoint), study.side, for_int8=True)
-    used, _ = calibrate.chosen_photos(study.photos, study.recipe.calibration)
-    source = ptq.Source(encoder.graph, encoder.feeds(used), encoder.keep_float, encoder.known)
-    progress(f"ranges: {study.recipe.calibration.estimator}")
-    maker = ptq.maker_of(source, study.recipe.calibration, study.recipe.quantization, progress)
-    rounding = rounding_of(maker.make())
-    return sensitivities(maker.source.graph, rounding, maker.reference(), progress)
-
-
-def _copy(graph: onnx.ModelProto) -> onnx.ModelProto:
-    out = onnx.ModelProto()
-    out.CopyFrom(graph)
-    return out
 
 
 def _peak_mib() -> int:

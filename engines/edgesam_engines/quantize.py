@@ -20,9 +20,11 @@ from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 from edgesam_engines.additions import in_odd_fractions
 from edgesam_engines.ptq.attention import attention_nodes
 from edgesam_engines.ptq.gelu import gelus, read_scaled
+from edgesam_engines.ptq.graphs import makers, readers
 from edgesam_engines.ptq.ranges import Ranges
 
 NEVER = {"LayerNormalization"}  # no runtime has it for bytes
+_WEIGHTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 _RESHAPING = {"Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 
 
@@ -66,8 +68,39 @@ def to_qdq(
     quantized: onnx.ModelProto = quantizer.model.model
     in_odd_fractions(quantized)
     read_scaled(quantized)
+    _pass_floats(quantized, {*excluded, *(n.name for n in model.graph.node if n.op_type in NEVER)})
     _shield(quantized, float_nodes)
     return quantized
+
+
+def _pass_floats(model: onnx.ModelProto, float_nodes: Collection[str]) -> None:
+    """Let float operations read what float operations make as it is, not rounded; in place.
+
+    The quantizer gives every reader of a tensor the rounded one as soon as one reader is quantized.
+    """
+    graph, made, read = model.graph, makers(model), readers(model)
+    for quantize in [n for n in graph.node if n.op_type == "QuantizeLinear"]:
+        maker = made.get(quantize.input[0])
+        if maker is None or maker.name not in float_nodes:
+            continue
+        for dequantize in read.get(quantize.output[0], []):
+            for node in read.get(dequantize.output[0], []):
+                if node.name in float_nodes:
+                    rounded = dequantize.output[0]
+                    node.input[:] = [quantize.input[0] if n == rounded else n for n in node.input]
+    _drop_unread(model)
+
+
+def _drop_unread(model: onnx.ModelProto) -> None:
+    """Take away pairs and constants that nothing reads any more, in place."""
+    for kind in ("DequantizeLinear", "QuantizeLinear"):
+        read = {*readers(model), *(o.name for o in model.graph.output)}
+        for node in [n for n in model.graph.node if n.op_type == kind]:
+            if read.isdisjoint(node.output):
+                model.graph.node.remove(node)
+    read = {*readers(model), *(o.name for o in model.graph.output)}
+    for constant in [i for i in model.graph.initializer if i.name not in read]:
+        model.graph.initializer.remove(constant)
 
 
 def _shield(model: onnx.ModelProto, float_nodes: Collection[str]) -> None:
@@ -82,6 +115,8 @@ def _shield(model: onnx.ModelProto, float_nodes: Collection[str]) -> None:
     values = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
     for at, node in reversed(list(enumerate(graph.node))):
         if node.name not in float_nodes or node.input[0] not in made:
+            continue
+        if node.op_type not in _WEIGHTED:
             continue
         scale, zero = (values[n] for n in made[node.input[0]].input[1:])
         steps = np.iinfo(zero.dtype)

@@ -10,9 +10,9 @@ from msgspec import structs
 
 from edgesam_rt.config import load_toml
 from edgesam_rt.errors import ConfigError, unknown_name
-from edgesam_rt.manifest import BoxFacts, EverythingFacts, Positive, Precision
+from edgesam_rt.manifest import BoxFacts, EverythingFacts, InstanceFacts, Positive, Precision
 
-BUILT = ("int8", "fp32")
+DEFAULT_PRECISION: Precision = "int8"
 DEFAULT_PERCENTILE = 99.99
 Estimator = Literal[
     "minmax", "mean_minmax", "moving_average", "percentile", "entropy", "mse", "error_guided"
@@ -57,17 +57,22 @@ class Quantization(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         bias_correction: take each layer's mean error out of its bias.
         equalise: "exact" brings the channels of linear streams to one size, which changes no float
             value; "calibrated" also those before a ReLU6, exact for values like the photos' own.
+        balance: of "equalise": how much of a tensor's unevenness goes to the weights that read it.
         gelu: "float" leaves it as it is; "sigmoid" computes it in integers (`ptq/gelu.py`).
-        float_layers: nodes of the encoder's graph that stay float.
+        float_layers: nodes of the encoder's graph that stay float; a `*` stands for anything.
+        float_candidates: nodes that `float_target` may leave float, block by block; without any, it
+            may be every single operation.
         float_target: mean cosine of the encoder's outputs with the float model's that is to be
             reached by leaving the most sensitive layers float; None for as many as are named.
-        most_float: layers that `float_target` may leave float.
+        most_float: operations, or blocks of candidates, that `float_target` may leave float.
     """
 
     bias_correction: bool = False
     equalise: Literal["off", "exact", "calibrated"] = "off"
+    balance: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
     gelu: Literal["float", "sigmoid"] = "float"
     float_layers: tuple[str, ...] = ()
+    float_candidates: tuple[str, ...] = ()
     float_target: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
     most_float: Positive = 8
 
@@ -115,7 +120,9 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         everything: thresholds of everything mode.
         acceptance: gate before packing.
         discovery: a head that finds boxes; None for none.
+        instances: which are taken of those that the encoder finds; None where it finds none.
         tensorrt: whether the bundle also has graphs for TensorRT (`tensorrt_graphs.py`).
+        fp16: whether TensorRT may compute the encoder in half precision, should one ask for it.
     """
 
     name: str
@@ -132,16 +139,16 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     calibration: Calibration = Calibration()
     quantization: Quantization = Quantization()
     discovery: DiscoveryPart | None = None
+    instances: InstanceFacts | None = None
     tensorrt: bool = False
+    fp16: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
         if not self.sides or len(set(self.sides)) != len(self.sides):
             raise ValueError(f"sides: expected some, each once, got {list(self.sides)}")
-        if self.precision not in BUILT:
-            raise ValueError(
-                f"precision: {', '.join(BUILT)} can be built for now, got {self.precision}"
-            )
+        if self.precision == "fp16" and not self.fp16:
+            raise ValueError("precision: fp16 needs fp16 = true, which says that it works")
 
 
 def names() -> list[str]:
@@ -169,15 +176,35 @@ def of_family(family: str, precision: Precision | None = None) -> tuple[Recipe, 
     Raises:
         ConfigError: no recipe for that family, or its precision cannot be built.
     """
-    own = family if family in names() else f"{family}-{precision or BUILT[0]}"
+    own = family if family in names() else f"{family}-{precision or DEFAULT_PRECISION}"
+    if own not in names():
+        raise ConfigError(_no_such(family, precision))
     recipe, folder = load(own)
     wanted = precision or recipe.precision
-    if wanted not in BUILT:
-        raise ConfigError(
-            f"precision {wanted}: {', '.join(BUILT)} can be built for now. Half precision makes "
-            "wrong embeddings of several families without any error."
-        )
-    return structs.replace(recipe, name=f"{family}-{wanted}", precision=wanted), folder
+    if wanted == "fp16" and not recipe.fp16:
+        raise ConfigError(_why_no_fp16(recipe))
+    kept = dict(recipe.keep_float)
+    if wanted == "fp16":
+        kept.pop("encoder", None)  # what is named there may not be computed in halves
+    name = f"{family}-{wanted}"
+    return structs.replace(recipe, name=name, precision=wanted, keep_float=kept), folder
+
+
+def _no_such(family: str, precision: Precision | None) -> str:
+    built = {n: load(n)[0] for n in names()}
+    own = [r.precision for r in built.values() if r.family == family]
+    if own:
+        return f"precision {precision} with --family {family}: it is built as {' or '.join(own)}."
+    return unknown_name("family", family, sorted({r.family for r in built.values()}))
+
+
+def _why_no_fp16(recipe: Recipe) -> str:
+    halves = [n for n in names() if load(n)[0].fp16]
+    return (
+        f"precision fp16 with --family {recipe.family}: half precision makes wrong embeddings of "
+        f"it, or nobody has shown that it does not. Use int8 or fp32. Families that take fp16: "
+        f"{', '.join(halves)}."
+    )
 
 
 def of_bundle(name: str, family: str, precision: Precision) -> tuple[Recipe, Path]:

@@ -75,14 +75,21 @@ def symmetric_encoder(
     graph = made.maker.as_symmetric(progress).make(made.facts["float_layers"])
     join_activations(graph)
     float_constants(graph)
-    (source,) = graph.graph.input
-    _, channels, height, width = (d.dim_value for d in source.type.tensor_type.shape.dim)
-    exact_input_steps(graph, source.name, preprocess.std[0])
-    graph_edits.take_uint8_pixels(
-        graph, (1, height, width, channels), preprocess.mean[0], preprocess.std[0]
-    )
+    if preprocess.normalised_in_engine:
+        _take_bytes(graph, preprocess)
+    else:
+        graph_edits.sort_nodes(graph)
     _only_standard_operators(graph)
     return graph
+
+
+def _take_bytes(model: onnx.ModelProto, preprocess: Preprocess) -> None:
+    (source,) = model.graph.input
+    _, channels, height, width = (d.dim_value for d in source.type.tensor_type.shape.dim)
+    if preprocess.mean[0] >= 127:  # else int8 around zero holds every second grey level
+        exact_input_steps(model, source.name, preprocess.std[0])
+    shape = (1, height, width, channels)
+    graph_edits.take_uint8_pixels(model, shape, preprocess.mean[0], preprocess.std[0])
 
 
 def join_activations(model: onnx.ModelProto) -> None:

@@ -37,6 +37,13 @@ def add_verb(verb: AddVerb) -> None:
     p.add_argument("--recipe", help="finetune, distil or a TOML file; default: by --teacher")
     p.add_argument("--steps", type=_count, help="default: the recipe's")
     p.add_argument("--threads", type=_count, help="of the processor; default: the recipe's")
+    p.add_argument(
+        "--blend",
+        type=_share,
+        metavar="SHARE",
+        help="0 to 1: how much of what was learnt is taken, to forget less; default: chosen on the "
+        "photos held out; 1: all",
+    )
     p.add_argument("--resume", action="store_true", help="go on with the run in --out")
 
 
@@ -47,12 +54,19 @@ def _count(text: str) -> int:
     return number
 
 
+def _share(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"expected 0 to 1, got {number}")
+    return number
+
+
 def _train(args: argparse.Namespace) -> int:
     jobs, tune = (factory(f"train.{name}", extra="train") for name in ("job", "tune"))
     out = user_path(args.out)
     if args.resume:
         _refuse_changes(args)
-        job = jobs.resume(out, steps=args.steps, threads=args.threads)
+        job = jobs.resume(out, steps=args.steps, threads=args.threads, blend=args.blend)
     else:
         if args.data is None:
             raise ConfigError("train: name your photos with --data, or go on with --resume.")
@@ -79,5 +93,6 @@ def _job(args: argparse.Namespace, jobs: Any) -> Any:
         recipe=args.recipe,
         steps=args.steps,
         threads=args.threads,
+        blend=args.blend,
     )
     return jobs.checked(job)

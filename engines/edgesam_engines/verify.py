@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from torch import nn
 
-from edgesam_engines import calibrate
+from edgesam_engines.encoders import float_encoder
 from edgesam_engines.errors import VerificationError
-from edgesam_engines.families.base import Family
-from edgesam_engines.recipe import Acceptance, Recipe
+from edgesam_engines.families.base import Family, GraphSpec
+from edgesam_engines.ptq.graphs import Progress
+from edgesam_engines.recipe import Acceptance
+from edgesam_engines.train.own.found import Masks
+from edgesam_engines.verify_cases import cases
+from edgesam_engines.verify_cases import photos_for as photos_for
+from edgesam_engines.verify_tally import Contender, ask_all
+from edgesam_engines.worst_layers import worst_layers
+from edgesam_rt import backends, selftest
 from edgesam_rt import bundle as bundles
-from edgesam_rt import selftest
+from edgesam_rt.decoders import AnyDecoder, open_decoder
+from edgesam_rt.errors import SelfTestError
 from edgesam_rt.imaging import rle
-from edgesam_rt.imaging.files import read_image
 from edgesam_rt.manifest import SelfTest, SelfTestCase
-from edgesam_rt.preprocess import normalised, to_square
-from edgesam_rt.proof import probes as probes
+from edgesam_rt.preprocess import fit_for, normalised, to_square
 from edgesam_rt.proof import run_by_onnx_runtime
 from edgesam_rt.records import Embedding
-from edgesam_rt.segmenter import Decoder, Encoder, EngineOptions
+from edgesam_rt.segmenter import Encoder, EngineOptions
 from edgesam_rt.types import U8
 
-BACKEND = "onnxruntime"
-TENSORRT = "tensorrt"
+BACKEND, LITERT, TENSORRT = "onnxruntime", "litert", "tensorrt"
 SELF_TEST_MIN_IOU = 0.9
 SELF_TEST_MIN_DISTANCE_RATIO = 0.5
 SELF_TEST_MIN_COSINE = 0.9
-CHECKED_PHOTOS = 24
 
 
 def known_answers(bundle: bundles.Bundle, *, any_answer: bool = False) -> SelfTest:
@@ -74,38 +79,58 @@ def known_answers(bundle: bundles.Bundle, *, any_answer: bool = False) -> SelfTe
     )
 
 
-def photos_for(folder: Path | None, recipe: Recipe) -> list[Path]:
-    """Photos to check engines on: none of those they were calibrated on."""
-    if folder is None:
-        return []
-    _, rest = calibrate.chosen_photos(folder, recipe.calibration)
-    return calibrate.spread(rest, CHECKED_PHOTOS)
-
-
 def against_float(
-    folder: Path, family: Family, model: nn.Module, photos: Sequence[Path]
+    folder: Path,
+    family: Family,
+    model: nn.Module,
+    photos: Sequence[Path],
+    progress: Progress = lambda _: None,
+    *,
+    masks: Mapping[Path, Masks] | None = None,
+    strict: bool = True,
 ) -> dict[str, Any]:
-    """Compare every encoder (and the decoder behind it) with torch, prompt by prompt.
+    """Compare all engines with torch, prompt by prompt.
 
-    Graphs for TensorRT that are not ONNX Runtime's own are computed by it as well: in float, and
-    rounded where they say so. That tells what they are worth, and nothing of a GPU.
+    What is compared with is torch's embedding and the float decoder's masks of it, computed by ONNX
+    Runtime. Graphs for TensorRT that are not ONNX Runtime's own are computed by it as well: in
+    float, and rounded where they say so. That tells what they are worth, and nothing of a GPU.
+
+    Args:
+        folder: the bundle.
+        family: of it.
+        model: its float model, as the family loads it.
+        photos: to ask about; none for the built-in pictures.
+        progress: told of every photo.
+        masks: true masks of some of them.
+        strict: whether a failing self-test of TensorRT's graphs is an error, or is reported.
 
     Returns:
-        Per side: number of photos and prompts, mean and worst mask IoU with the float model,
-        cosine of each embedding tensor.
+        "side_N": what ONNX Runtime's engines are worth, as `verify_tally.Tally` has it; the same
+        below "tensorrt" and below "engines", "litert", where the bundle has such and they run
+        here. "worst_layers": of every INT8 encoder.
 
     Raises:
         SelfTestError: a graph for TensorRT does not give the bundle's known answers.
     """
     bundle = bundles.load(folder)
     report: dict[str, Any] = {"compared_with": "the float model in torch", "backend": BACKEND}
-    images = [read_image(p) for p in photos] or list(selftest.pictures())
-    report |= _compare_sides(bundle, family, model, images)
+    others = {LITERT: report.setdefault("engines", {}).setdefault(LITERT, {})}
     if (simulated := _simulated(bundle)) is not None:
-        for side in simulated.sides(BACKEND):
-            selftest.run(simulated, *_open(simulated, side))
-        report[TENSORRT] = {"simulated_by": BACKEND}
-        report[TENSORRT] |= _compare_sides(simulated, family, model, images)
+        others[TENSORRT] = report.setdefault(TENSORRT, {"simulated_by": BACKEND})
+        _test(simulated, report[TENSORRT], strict=strict)
+    for side in bundle.sides(BACKEND):
+        contenders = dict(_contenders(bundle, simulated, side))
+        exact = family.encoder_graph(model, side, for_int8=False)
+        for number, case in enumerate(cases(photos, masks or {}), 1):
+            progress(f"verify {side}: photo {number} of {len(photos) or 'the built-in ones'}")
+            ask_all(case, _exact(exact, case.pixels, family, bundle, side), contenders)
+        for name, contender in contenders.items():
+            others.get(name, report)[f"side_{side}"] = contender.done()
+    if not report["engines"][LITERT]:
+        del report["engines"]
+    if bundle.manifest.precision == "int8":
+        picture = next(cases(photos, {})).pixels
+        report["worst_layers"] = _worst(bundle, family, model, picture, progress)
     return report
 
 
@@ -116,13 +141,52 @@ def _simulated(bundle: bundles.Bundle) -> bundles.Bundle | None:
     return None if other <= own else run_by_onnx_runtime(bundle, TENSORRT)
 
 
-def _compare_sides(
-    bundle: bundles.Bundle, family: Family, model: nn.Module, images: Sequence[U8]
+def _test(simulated: bundles.Bundle, figures: dict[str, Any], *, strict: bool) -> None:
+    for side in simulated.sides(BACKEND):
+        try:
+            selftest.run(simulated, *_open(simulated, side))
+        except SelfTestError as error:
+            if strict:
+                raise
+            figures["self_test"] = str(error)
+
+
+def _contenders(
+    bundle: bundles.Bundle, simulated: bundles.Bundle | None, side: int
+) -> Iterator[tuple[str, Contender]]:
+    """Engines of one side by backend; ONNX Runtime's first."""
+    yield BACKEND, Contender(bundle, BACKEND, side)
+    if LITERT in bundle.backends and LITERT in backends.available():
+        yield LITERT, Contender(bundle, LITERT, side)
+    if simulated is not None:
+        yield TENSORRT, Contender(simulated, BACKEND, side)
+
+
+def _exact(
+    spec: GraphSpec, pixels: U8, family: Family, bundle: bundles.Bundle, side: int
+) -> Embedding:
+    """Torch's embedding of a picture, whole."""
+    rule = family.preprocess
+    fit = fit_for((pixels.shape[0], pixels.shape[1]), side, rule)
+    fit = replace(fit, mask_side=bundle.manifest.decoder.mask_side)
+    x = normalised(to_square(pixels, fit, rule), fit, rule)
+    with torch.no_grad():
+        values = spec.module(torch.from_numpy(x.transpose(2, 0, 1)[None].copy()))
+    made = zip(spec.outputs, values, strict=True)
+    tensors = {name: np.ascontiguousarray(value.numpy()) for name, value in made}
+    return Embedding(tensors, fit, bundle.label, "torch")
+
+
+def _worst(
+    bundle: bundles.Bundle, family: Family, model: nn.Module, picture: U8, progress: Progress
 ) -> dict[str, Any]:
-    return {
-        f"side_{side}": _compare_side(bundle, family, model, side, images)
-        for side in bundle.sides(BACKEND)
-    }
+    found = {}
+    for side in bundle.sides(BACKEND):
+        progress(f"worst layers {side}: export the float graph")
+        engine = onnx.load(bundle.path(bundle.engine("encoder", BACKEND, side)))
+        exact = float_encoder(family, model, side, for_int8=True)
+        found[f"side_{side}"] = worst_layers(engine, exact, picture, progress)
+    return found
 
 
 def require(report: Mapping[str, Any], acceptance: Acceptance) -> None:
@@ -131,52 +195,22 @@ def require(report: Mapping[str, Any], acceptance: Acceptance) -> None:
     Raises:
         VerificationError: with the figures.
     """
-    for key, figures in [*report.items(), *report.get(TENSORRT, {}).items()]:
-        if key.startswith("side_") and figures["mean_iou"] < acceptance.mean_iou:
-            raise VerificationError(
-                f"{key}: mean IoU with the float model is {figures['mean_iou']}, the recipe asks "
-                f"for {acceptance.mean_iou}. Embedding cosines: {figures['cosine']}."
-            )
+    for label, found in _judged(report):
+        for key, figures in found.items():
+            if key.startswith("side_") and figures["mean_iou"] < acceptance.mean_iou:
+                raise VerificationError(
+                    f"{label}{key}: mean IoU with the float model is {figures['mean_iou']}, the "
+                    f"recipe asks for {acceptance.mean_iou}. Embedding cosines: "
+                    f"{figures['cosine']}."
+                )
 
 
-def _compare_side(
-    bundle: bundles.Bundle, family: Family, model: nn.Module, side: int, images: Sequence[U8]
-) -> dict[str, Any]:
-    encoder, decoder = _open(bundle, side)
-    spec = family.encoder_graph(model, side, for_int8=False)
-    ious: list[float] = []
-    cosines: dict[str, list[float]] = {name: [] for name in spec.outputs}
-    for pixels in images:
-        made = encoder.encode(pixels)
-        whole = _reference_embedding(spec.module, spec.outputs, made, pixels, family)
-        reference = replace(whole, tensors=encoder.cut(whole.tensors, whole.fit))
-        for name, values in reference.tensors.items():
-            cosines[name].append(selftest.cosine(values, made.tensors[name]))
-        prompts = probes(pixels)
-        got, want = decoder.predict(made, prompts), decoder.predict(reference, prompts)
-        for a, b in zip(got.each_mask(), want.each_mask(), strict=True):
-            union = (a | b).sum()
-            ious.append(float((a & b).sum() / union) if union else 1.0)
-    return {
-        "photos": len(images),
-        "prompts": len(ious),
-        "mean_iou": round(float(np.mean(ious)), 4),
-        "p10_iou": round(float(np.percentile(ious, 10)), 4),
-        "cosine": {name: round(float(np.mean(v)), 5) for name, v in cosines.items()},
-    }
+def _judged(report: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    yield "", report
+    for name, found in {**report.get("engines", {}), TENSORRT: report.get(TENSORRT, {})}.items():
+        yield f"{name}, ", found
 
 
-def _reference_embedding(
-    module: nn.Module, names: Sequence[str], like: Embedding, pixels: U8, family: Family
-) -> Embedding:
-    rule = family.preprocess
-    x = normalised(to_square(pixels, like.fit, rule), like.fit, rule)
-    with torch.no_grad():
-        values = module(torch.from_numpy(x.transpose(2, 0, 1)[None].copy()))
-    tensors = {n: np.ascontiguousarray(v.numpy()) for n, v in zip(names, values, strict=True)}
-    return Embedding(tensors, like.fit, like.bundle, "torch")
-
-
-def _open(bundle: bundles.Bundle, side: int) -> tuple[Encoder, Decoder]:
+def _open(bundle: bundles.Bundle, side: int) -> tuple[Encoder, AnyDecoder]:
     options = EngineOptions(BACKEND)
-    return Encoder(bundle, options, side), Decoder(bundle, options, side)
+    return Encoder(bundle, options, side), open_decoder(bundle, options, side)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ from onnx import ModelProto, helper
 
 from edgesam_engines import calibrate
 from edgesam_engines.errors import CalibrationError
+from edgesam_engines.ptq.graphs import Feed, Feeds
 from edgesam_engines.recipe import Calibration
 from edgesam_rt.bundle import Bundle
 from edgesam_rt.types import F32
@@ -106,7 +108,11 @@ def doubling() -> ModelProto:
     )
 
 
-FEEDS = [{"x": np.array([[-1, 0, 2]], np.float32)}, {"x": np.array([[-3, 1, 4]], np.float32)}]
+def fed(*values: F32) -> Feeds:
+    return Feeds([{"x": v} for v in values], iter)
+
+
+FEEDS = fed(np.array([[-1, 0, 2]], np.float32), np.array([[-3, 1, 4]], np.float32))
 
 
 def test_minmax_takes_the_extremes_over_all_pictures() -> None:
@@ -121,20 +127,20 @@ def test_mean_minmax_takes_the_mean_of_each_pictures_extremes() -> None:
 
 def test_no_picture_at_all_is_an_error() -> None:
     with pytest.raises(CalibrationError, match="none of the pictures"):
-        calibrate.activation_ranges(doubling(), [], "minmax")
+        calibrate.activation_ranges(doubling(), fed(), "minmax")
 
 
 def test_pictures_are_taken_one_by_one() -> None:
     alive: list[int] = []
 
-    def one_at_a_time() -> object:
-        for i in range(5):
+    def one_at_a_time(seeds: Sequence[int]) -> Iterator[Feed]:
+        for i in seeds:
             alive.append(i)
             yield {"x": noise((1, 3), i)}
             alive.remove(i)
             assert alive == []
 
-    calibrate.activation_ranges(doubling(), one_at_a_time(), "minmax")  # type: ignore[arg-type]
+    calibrate.activation_ranges(doubling(), Feeds(range(5), one_at_a_time), "minmax")
     assert alive == []
 
 
@@ -149,7 +155,7 @@ def test_the_graph_is_left_as_it_is() -> None:
 def test_ranges_are_rounded_by_less_than_half_a_step_of_8_bits(value: float, minus: bool) -> None:
     exact = np.float32(-value if minus else value)
     feed: F32 = np.array([[exact, 0, 0]], np.float32)
-    low, high = calibrate.activation_ranges(doubling(), [{"x": feed}], "minmax")["x"]
+    low, high = calibrate.activation_ranges(doubling(), fed(feed), "minmax")["x"]
     rounded = low if minus else high
     assert abs(rounded - exact) <= abs(exact) / 512
 

@@ -16,11 +16,18 @@ from edgesam_engines import calibrate
 from edgesam_engines.errors import CalibrationError
 from edgesam_engines.ptq import bias, equalise
 from edgesam_engines.ptq.apply import Maker, Source, maker_of, quantize
+from edgesam_engines.ptq.blocks import Unit, by_operation
 from edgesam_engines.ptq.fidelity import Reference, fidelity, reference
 from edgesam_engines.ptq.graphs import constants, layers
 from edgesam_engines.ptq.local import LocalError, local_errors
 from edgesam_engines.ptq.rounding import partly_rounded, rounding_of
-from edgesam_engines.ptq.sensitivity import Sensitivity, choose_float, sensitivities
+from edgesam_engines.ptq.sensitivity import (
+    Bench,
+    Effect,
+    Sensitivity,
+    choose_float,
+    sensitivities,
+)
 from edgesam_engines.quantize import to_qdq
 from edgesam_engines.recipe import Calibration, Estimator, Quantization
 from edgesam_rt.types import F32
@@ -206,6 +213,46 @@ def test_equalisation_helps_where_channels_differ_much() -> None:
     assert fidelity(equal, exact).sqnr_db > fidelity(plain, exact).sqnr_db + 3
 
 
+def gated(uneven: float = 100) -> ModelProto:
+    """A stream that squeeze-excite weights: a pool, two convolutions, a product of its channels."""
+    sizes = np.geomspace(1, uneven, 6).astype(np.float32)
+    values = {
+        "ws": noise((6, 3, 1, 1), 1) * sizes[:, None, None, None],
+        "wg": noise((6, 6, 1, 1), 2) / sizes[:, None, None],
+        "wo": noise((4, 6, 1, 1), 3) / sizes[:, None, None],
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "ws"], ["s"], "start"),
+        helper.make_node("GlobalAveragePool", ["s"], ["m"], "pool"),
+        helper.make_node("Conv", ["m", "wg"], ["f"], "excite"),
+        helper.make_node("Sigmoid", ["f"], ["g"], "gate"),
+        helper.make_node("Mul", ["s", "g"], ["e"], "weigh"),
+        helper.make_node("Conv", ["e", "wo"], ["y"], "out"),
+    ]
+    return make_graph(nodes, inputs={"x": SHAPE}, outputs={"y": (1, 4, 12, 12)}, values=values)
+
+
+def test_a_stream_goes_on_through_squeeze_excite_and_its_gate_does_not() -> None:
+    (stream,) = equalise.streams(gated())
+    assert set(stream.tensors) == {"s", "m", "e"}
+    assert [n.name for n in stream.consumers] == ["excite", "out"]
+    equal, _ = equalise.equalised(gated(), pictures(2), "exact")
+    for a, b in zip(outputs(gated()), outputs(equal), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_balance_says_how_much_of_the_unevenness_goes_to_the_weights() -> None:
+    (stream,) = equalise.streams(gated())
+    peaks = equalise.channel_peaks(gated(), stream.tensors, pictures(2))
+    spreads = []
+    for balance in (0.0, 0.5, 1.0):
+        factors = equalise.stream_factors(stream, peaks, constants(gated()), balance)
+        rest = np.max([peaks[n] for n in stream.tensors], 0) / factors
+        spreads.append(rest.max() / rest.min())
+    assert spreads[2] < 2.1  # all alike, but for powers of two
+    assert spreads == sorted(spreads, reverse=True)
+
+
 def test_factors_are_powers_of_two_and_leave_dead_channels_alone() -> None:
     (stream,) = [s for s in equalise.streams(bottleneck()) if np.isinf(s.cut)]
     peak = np.array([8, 4, 1, 0.1, 0, 3.0])
@@ -264,9 +311,9 @@ def test_sensitivities_rank_the_layer_that_was_made_worse_first() -> None:
     rounding = rounding_of(made(Quantization()))
     rough = np.round(rounding.weights["project"][1] * 4) / 4
     rounding.weights["project"][1] = rough.astype(np.float32)
-    found = sensitivities(model, rounding, against(model))
-    assert found[0].name == "project"
-    assert {s.name for s in found} == {"start", "expand", "depthwise", "project", "sum", "out"}
+    found = sensitivities(Bench(model, rounding, against(model)), by_operation(model, rounding))
+    assert found[0].unit.name == "project"
+    assert {s.unit.name for s in found} == {"start", "expand", "depthwise", "project", "sum", "out"}
 
 
 def test_as_few_layers_stay_float_as_reach_the_target() -> None:
@@ -301,6 +348,55 @@ def test_layers_named_in_the_recipe_stay_float_beside_those_chosen() -> None:
     assert quantize(source(), PLAIN, wanted).facts["float_layers"] == ["out"]
 
 
+def test_a_pattern_names_several_layers() -> None:
+    one, all_of_them = (
+        made(Quantization(float_layers=names)) for names in (("*project",), ("project", "expand"))
+    )
+    assert rounding_of(one).weights.keys() == {"start", "expand", "depthwise", "out"}
+    assert rounding_of(all_of_them).weights.keys() == {"start", "depthwise", "out"}
+
+
+def test_a_pattern_that_names_nothing_is_refused() -> None:
+    with pytest.raises(CalibrationError, match=r"'stem/\*'"):
+        made(Quantization(float_layers=("stem/*",)))
+
+
+def test_only_candidates_are_left_float_block_by_block() -> None:
+    model = bottleneck()
+    for node in model.graph.node:
+        node.name = f"/{'head' if node.name in ('out', 'move') else 'body'}/{node.name}"
+    plain = maker_of(source(model), PLAIN, Quantization())
+    floor = fidelity(plain.make(), plain.reference()).mean_cosine
+    wanted = Quantization(float_target=1 - (1 - floor) / 1.2, float_candidates=("/body/*",))
+    facts = quantize(source(model), PLAIN, wanted).facts
+    names = {"start", "expand", "depthwise", "project", "sum"}
+    assert set(facts["float_layers"]) == {f"/body/{name}" for name in names}
+    assert list(facts["float_steps"]) == [0, 1]  # one block of all of them
+
+
+def test_between_float_operations_nothing_is_rounded() -> None:
+    """Quantizers round a tensor for all its readers as soon as one of them is quantized."""
+    graph = made(Quantization(float_layers=("project", "sum")))
+    read = {node.name: node.input[:] for node in graph.graph.node}
+    assert "p" in read["sum"]  # what `project` makes, as it is
+    assert not {"p_QuantizeLinear"} & read.keys()
+    assert any(n.startswith("s_") for n in read["sum"])  # an integer layer's output is bytes anyway
+    exact = against(bottleneck())
+    assert fidelity(graph, exact).sqnr_db > fidelity(made(Quantization()), exact).sqnr_db
+
+
+def test_a_sum_that_stays_float_needs_no_shield() -> None:
+    graph = made(Quantization(float_layers=("sum", "project")))
+    shields = [n.name for n in graph.graph.node if n.name.endswith("/shield")]
+    assert shields == ["project/shield"]
+
+
+def test_no_constant_is_left_that_nothing_reads() -> None:
+    graph = made(Quantization(float_layers=("sum", "project")))
+    read = {name for node in graph.graph.node for name in node.input}
+    assert {i.name for i in graph.graph.initializer} <= read
+
+
 def test_choosing_tries_few_graphs() -> None:
     tried: list[int] = []
 
@@ -308,7 +404,8 @@ def test_choosing_tries_few_graphs() -> None:
         tried.append(len(names))
         return bottleneck() if len(names) >= 5 else made(Quantization())
 
-    ranked = [Sensitivity(str(i), "Conv", 1.0, 0.9) for i in range(64)]
+    units = [Unit(str(i), "Conv", (str(i),)) for i in range(64)]
+    ranked = [Sensitivity(unit, Effect(1.0, 0.9)) for unit in units]
     choice = choose_float(lambda: ranked, graph, against(bottleneck()), 0.99999, 64)
     assert choice.names == ["0", "1", "2", "3", "4"]
     assert len(tried) <= 9

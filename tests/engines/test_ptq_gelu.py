@@ -140,3 +140,14 @@ def test_left_alone_it_stays_float_and_whole() -> None:
     assert names == {f"gelu/{i}" for i in range(5)}
     assert {n.input[0] for n in nodes if n.op_type == "QuantizeLinear"}.isdisjoint("abcd")
     assert made.facts["gelu_slopes"] == {}
+
+
+def test_one_among_float_layers_stays_exact_and_float() -> None:
+    wanted = Quantization(gelu="sigmoid", float_layers=("first", "gelu/*"))
+    made = quantize(Source(network(), pictures()), Calibration(), wanted)
+    assert made.facts["gelu_slopes"] == {}
+    (behind,) = [n for n in made.graph.graph.node if n.op_type == "Erf"]
+    rounded = {n.output[0] for n in made.graph.graph.node if n.op_type == "DequantizeLinear"}
+    own = [n for n in made.graph.graph.node if n.name.startswith("gelu/")]
+    assert behind in own
+    assert rounded.isdisjoint(name for n in own for name in n.input)  # nothing between is rounded

@@ -13,6 +13,7 @@ pytest.importorskip("torch", reason="reports load the float model")
 
 from edgesam_engines import cli, ptq_commands, recipe
 from edgesam_engines.families.pocketsam import PocketSAM
+from edgesam_engines.ptq.blocks import BLOCKS
 from edgesam_engines.ptq_judges import Tally
 from edgesam_engines.ptq_report import ESTIMATORS
 from edgesam_rt import selftest
@@ -71,14 +72,26 @@ def test_a_report_has_a_row_per_estimator_with_and_without_bias_correction(
 
 
 @pytest.mark.slow
-def test_sensitivity_lists_operations_the_most_sensitive_first(
-    place: Path, capsys: pytest.CaptureFixture[str]
+def test_sensitivity_lists_blocks_the_most_sensitive_first_and_takes_up_where_it_was(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert cli.main(arguments(place, "sensitivity", "--json")) == 0
-    found = json.loads(capsys.readouterr().out)
-    noises = [row["noise"] for row in found]
+    monkeypatch.setenv("EDGESAM_CACHE", str(place / "cache"))
+    out = place / "out" / "sensitivity.json"
+    assert cli.main(arguments(place, "sensitivity", "--top", "3", "--out", str(out))) == 0
+    told, steps = capsys.readouterr()
+    found = json.loads(out.read_text(encoding="utf-8"))
+    noises = [row["rounded_alone"]["noise"] for row in found["rows"]]
     assert noises == sorted(noises, reverse=True)
-    assert len(found) > 50
+    assert 5 < len(found["rows"]) <= BLOCKS
+    for row in found["rows"]:
+        assert row["rounded_alone"]["cosine"] > found["whole"]["cosine"]
+        assert 0 <= row["float_alone"]["mask_iou"] <= 1
+    assert len(told.splitlines()) == 3 + 3
+    assert "as kept" not in steps
+    assert cli.main(arguments(place, "sensitivity", "--json")) == 0
+    again, steps = capsys.readouterr()
+    assert json.loads(again) == found
+    assert "as kept" in steps
 
 
 @pytest.mark.parametrize(

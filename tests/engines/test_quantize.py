@@ -11,6 +11,7 @@ import onnx
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from edgesam_engines import calibrate
+from edgesam_engines.ptq.graphs import Feeds
 from edgesam_engines.quantize import float_operations, to_qdq
 from edgesam_rt.bundle import Bundle
 from edgesam_rt.types import F32, AnyArray
@@ -140,7 +141,7 @@ def feeds(count: int = 8) -> list[dict[str, F32]]:
 
 def quantized(keep_float: tuple[str, ...] = ()) -> ModelProto:
     model = small_net()
-    ranges = calibrate.activation_ranges(model, feeds(), "minmax")
+    ranges = calibrate.activation_ranges(model, Feeds(feeds(), iter), "minmax")
     return to_qdq(model, ranges, keep_float)
 
 
@@ -169,7 +170,7 @@ def test_a_tensor_that_must_stay_float_keeps_its_operation(tmp_path: Path) -> No
 def test_the_float_graph_is_left_as_it_is() -> None:
     model = small_net()
     before = model.SerializeToString()
-    to_qdq(model, calibrate.activation_ranges(model, feeds(), "minmax"))
+    to_qdq(model, calibrate.activation_ranges(model, Feeds(feeds(), iter), "minmax"))
     assert model.SerializeToString() == before
 
 

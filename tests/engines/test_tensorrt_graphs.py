@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import onnx
 import pytest
@@ -19,6 +16,7 @@ from edgesam_engines.recipe import Calibration, Quantization
 from edgesam_rt import bundle as bundles
 from edgesam_rt.manifest import Preprocess
 from edgesam_rt.types import AnyArray
+from tests.engines.tensorrt_rules import check_operators, check_quantized, constants
 
 pytestmark = pytest.mark.torch
 
@@ -33,10 +31,6 @@ PREPROCESS = Preprocess(
     input_dtype="uint8",
     layout="nhwc",
     normalised_in_engine=True,
-)
-# Names of operators.md of onnx-tensorrt, release/8.6-GA, that say "Y".
-SUPPORTED = json.loads(
-    (Path(__file__).with_name("tensorrt_operators.json")).read_text(encoding="utf-8")
 )
 
 
@@ -99,47 +93,14 @@ def graph(made: Quantized) -> onnx.ModelProto:
     return tensorrt_graphs.symmetric_encoder(made, PREPROCESS)
 
 
-def constants(model: onnx.ModelProto) -> dict[str, AnyArray]:
-    return {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
-
-
 def run(model: onnx.ModelProto, feed: dict[str, AnyArray]) -> AnyArray:
     (values,) = session(model).run(["y"], feed)
     return np.asarray(values)
 
 
-def check_parsers_rules(model: onnx.ModelProto) -> None:
-    """What onnx-tensorrt 8.5 to 10.1 asserts while it imports a quantized graph."""
-    onnx.checker.check_model(model)
-    values = constants(model)
-    makers = {name: node for node in model.graph.node for name in node.output}
-    pixels = {
-        i.name for i in model.graph.input if i.type.tensor_type.elem_type == TensorProto.UINT8
-    }
-    assert {i.data_type for i in model.graph.initializer} <= {
-        TensorProto.FLOAT,
-        TensorProto.INT8,
-        TensorProto.INT64,
-    }
-    for node in model.graph.node:
-        assert node.op_type in SUPPORTED, node.op_type
-        assert not pixels.intersection(node.input) or node.op_type == "Cast", node.name
-        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
-            assert len(node.input) == 3, node.name
-            scale, zero = values[node.input[1]], values[node.input[2]]
-            assert zero.dtype == np.int8, node.name
-            assert not zero.any(), node.name
-            assert scale.size == zero.size, node.name
-            assert (scale > 0).all(), node.name
-        if node.op_type == "DequantizeLinear":
-            assert makers[node.input[0]].op_type == "QuantizeLinear", node.name
-        if node.op_type == "Conv":
-            assert makers[node.input[1]].op_type == "DequantizeLinear", node.name
-            assert values[node.input[2]].dtype == np.float32, node.name
-
-
 def test_the_graph_keeps_the_parsers_rules(graph: onnx.ModelProto) -> None:
-    check_parsers_rules(graph)
+    check_operators(graph)
+    check_quantized(graph)
 
 
 def test_no_pair_stands_between_a_layer_and_its_activation(graph: onnx.ModelProto) -> None:
@@ -207,16 +168,6 @@ def test_the_shipped_graphs_for_tensorrt_keep_the_parsers_rules() -> None:
         pytest.skip("the bundle that ships has no graphs for TensorRT yet")
     for entry in rows:
         model = onnx.load(bundle.path(entry))
-        assert {n.op_type for n in model.graph.node} <= set(SUPPORTED), entry.file
-        assert not [
-            n.name for n in model.graph.node if n.op_type == "Pow" and "INT" in kind_of(model, n)
-        ]
+        check_operators(model)
         if entry.part == "encoder":
-            check_parsers_rules(model)
-
-
-def kind_of(model: onnx.ModelProto, node: onnx.NodeProto) -> str:
-    """The type of what a node reads first."""
-    known = onnx.shape_inference.infer_shapes(model).graph
-    types = {v.name: v.type.tensor_type.elem_type for v in [*known.input, *known.value_info]}
-    return TensorProto.DataType.Name(types.get(node.input[0], TensorProto.FLOAT))
+            check_quantized(model)

@@ -22,7 +22,9 @@ import torch
 from safetensors.torch import save_file
 
 from edgesam_engines import cli
+from edgesam_engines.checkpoints import read_weights
 from edgesam_engines.train import loop
+from edgesam_engines.train.blend import BLENDED, Point, chosen
 from edgesam_engines.train.checkpoint import (
     CHECKPOINT,
     WEIGHTS,
@@ -30,7 +32,7 @@ from edgesam_engines.train.checkpoint import (
     export_weights,
     save_checkpoint,
 )
-from edgesam_engines.train.config import load_recipe
+from edgesam_engines.train.config import Blend, load_recipe
 from edgesam_engines.train.job import DISTIL, FINETUNE, JOB, RECIPES, with_steps
 from edgesam_engines.train.journal import Journal, read_journal
 from edgesam_engines.train.network import Ema, new_model
@@ -90,7 +92,7 @@ def test_photos_with_masks_become_weights_and_the_command_that_builds_them(
         assert words in told
     command = shlex.split(told.splitlines()[-1])
     assert command[:3] == ["edgesam-engines", "build", "pocketsam-int8"]
-    assert command[command.index("--checkpoint") + 1] == str(out / WEIGHTS)
+    assert command[command.index("--checkpoint") + 1] == str(out / BLENDED)
     assert len(list(Path(command[command.index("--calibration") + 1]).glob("*.jpg"))) >= 1
     assert [
         r["step"] for r in read_journal(out / "journal.jsonl") if r["kind"] == "validation"
@@ -98,6 +100,26 @@ def test_photos_with_masks_become_weights_and_the_command_that_builds_them(
         0,
         2,
     ]
+
+
+def test_all_that_was_learnt_is_taken_if_one_says_so(
+    tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    words = ("--data", photos, "--recipe", tiny(tmp_path), "--out", out)
+    assert train(*words, "--blend", 1) == 0
+    assert str(out / WEIGHTS) in capsys.readouterr().err.splitlines()[-1]
+    assert not (out / BLENDED).exists()
+    assert train("--resume", "--blend", 0.25, "--out", out) == 0
+    told = capsys.readouterr().err
+    assert "with 0.25 of what was learnt" in told
+    assert str(out / BLENDED) in told.splitlines()[-1]
+    start, learnt, taken = (read_weights(p) for p in (POCKETSAM, out / WEIGHTS, out / BLENDED))
+    for name, value in taken.items():
+        if value.is_floating_point():
+            torch.testing.assert_close(
+                value, torch.lerp(start[name], learnt[name], 0.25), atol=2e-3, rtol=2e-3
+            )
 
 
 @pytest.mark.slow
@@ -302,6 +324,29 @@ def test_weights_that_became_worse_are_not_praised(tmp_path: Path) -> None:
         "after:  mIoU box 50.0, point 40.0, 3 clicks 50.0 over 7 objects",
     ]
     assert "became worse" in lines[2]
+
+
+def on_the_line(*scores: float) -> list[Point]:
+    return [
+        Point(i / (len(scores) - 1), {"box": s, "point": s, "clicks3": s})
+        for i, s in enumerate(scores)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("scores", "keep", "share"),
+    [
+        ((0.4, 0.5, 0.55, 0.59, 0.6), 0.7, 0.5),  # the nearest to the start that keeps enough
+        ((0.4, 0.5, 0.55, 0.59, 0.6), 1.0, 1.0),
+        ((0.4, 0.5, 0.62, 0.59, 0.5), 0.9, 0.5),  # the best may lie between the ends
+        ((0.6, 0.58, 0.5, 0.4, 0.3), 0.65, 0.25),  # nothing gained: the least harm
+    ],
+)
+def test_the_nearest_point_that_keeps_enough_of_the_gain_is_taken(
+    scores: tuple[float, ...], keep: float, share: float
+) -> None:
+    start, *points = on_the_line(*scores)
+    assert chosen(start, points[::-1], Blend((1.0,), keep)).share == share
 
 
 def test_other_numbers_of_steps_keep_the_shape_of_the_schedule() -> None:

@@ -116,6 +116,11 @@ def test_bundles_can_be_looked_at_without_the_factorys_packages(arguments: list[
     assert "pocketsam-int8" in run_fresh(code, blocked=HEAVY)
 
 
+def test_families_are_listed_without_the_factorys_packages() -> None:
+    code = "from edgesam_engines.cli import main\nraise SystemExit(main(['list', '--families']))"
+    assert "mobile_sam.pt" in run_fresh(code, blocked=HEAVY)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["build", "pocketsam-int8", "--calibration", "."], ["verify", "pocketsam-int8"]],

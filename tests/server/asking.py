@@ -14,7 +14,7 @@ from typing import Any
 from edgesam_rt.cameras.base import Camera
 from edgesam_rt.engines import EngineSet
 from edgesam_rt.pipeline.pipeline import Plan
-from edgesam_rt.pipeline.task import EverythingTask, Prompts, Task, TrackTask
+from edgesam_rt.pipeline.task import Prompts, Task, TrackTask, make_task
 from edgesam_rt.server.address import Address
 from edgesam_rt.server.entry import make_entry, open_server
 from edgesam_rt.server.rate import Rate
@@ -110,14 +110,14 @@ def served(
     waits: bool = True,
 ) -> Iterator[Served]:
     """Run and serve; a result is there, unless nobody waits for it."""
-    facts = engines.bundle.manifest.everything
+    facts = engines.bundle.manifest.thresholds
     sink = out or Recorder("out")
     plan = Plan(engines, camera, task or TrackTask(Prompts()), [sink.plan], 0, outlives_sinks=True)
     running: Running[Config] = Running(
         Config(),
         plan,
         lambda: (Config(), plan),
-        everything=lambda _config, strategy: EverythingTask(facts, strategy or "grid"),
+        everything=lambda _, way: make_task("everything", Prompts(), way or "grid", facts),
     )
     entry = make_entry("127.0.0.1:0", token)
     with open_server(entry, running, BUILD, rate=rate) as address, running.pipeline:

@@ -276,6 +276,14 @@ def test_the_variable_adds_a_folder_of_bundles(
     assert bundles.DEFAULT in bundles.installed()
 
 
+def test_a_bundle_that_is_still_being_made_is_not_one(
+    default_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hollow_copy(default_bundle, tmp_path / ".mine.building")
+    monkeypatch.setenv("EDGESAM_BUNDLES", str(tmp_path))
+    assert ".mine.building" not in bundles.installed()
+
+
 def test_the_variable_comes_before_what_is_installed(
     default_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

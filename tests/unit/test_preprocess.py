@@ -83,6 +83,20 @@ def test_the_shorter_side_is_rounded_down_where_the_manifest_says_so() -> None:
     assert fit_for(hw, 512, replace(RULE, rounding="down")).scaled_hw == (341, 512)
 
 
+@pytest.mark.parametrize("image_hw", [(394, 394), (856, 214), (300, 451), (1, 4000)])
+def test_rounding_down_leaves_the_longer_side_and_the_scale_of_prompts_alone(
+    image_hw: tuple[int, int],
+) -> None:
+    h, w = image_hw
+    fit = fit_for(image_hw, 1024, replace(RULE, rounding="down"))
+    assert max(fit.scaled_hw) == 1024
+    corner = np.array([[w, h]], np.float32)
+    for each in (fit, fit.in_frame(256)):
+        np.testing.assert_allclose(each.to_unit(corner), corner / max(h, w), rtol=1e-6)
+        np.testing.assert_allclose(each.from_unit(each.to_unit(corner)), corner, rtol=1e-6)
+    assert fit.in_frame(256).scaled_hw == (max(1, 256 * h // max(h, w)), 256 * w // max(h, w))
+
+
 def test_prompts_live_in_a_frame_of_their_own() -> None:
     fit = Fit.longest_side((683, 1024), 512)
     batch = from_prompts([Prompt.point(1024, 683)], fit, FACTS)

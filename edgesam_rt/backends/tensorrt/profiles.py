@@ -20,10 +20,11 @@ Profile = Mapping[str, tuple[Shape, Shape, Shape]]  # by input: least, usual, mo
 
 PROMPTS = "n"
 # Numbers of prompts per call: one person's clicks, then everything mode. A scorer is called with up
-# to 256, and a made mask takes 1.5 MB of working set, so its head gets fewer.
+# to 256, and a made mask takes 1.5 MB of working set, so its head gets fewer. Buckets above the
+# bundle's own `prompts_per_call` are left out: nobody asks so many at once.
 BUCKETS: dict[Part, tuple[tuple[int, int, int], ...]] = {
     "scorer": ((1, 1, 16), (17, 256, 256)),
-    "decoder": ((1, 1, 16), (17, 64, 64)),
+    "decoder": ((1, 1, 4), (5, 16, 16), (17, 64, 64)),
     "mask_head": ((1, 1, 4), (5, 16, 32)),
 }
 _ONE_BUCKET = ((1, 1, 1),)
@@ -47,9 +48,11 @@ def profiles_of(bundle: Bundle | DetectorBundle, entry: EngineFile, backend: str
     if not any(isinstance(n, str) for spec in entry.inputs for n in spec.shape):
         return []
     assert isinstance(bundle.manifest, Manifest)  # detectors have no free axes
-    axes = _Axes(bundle.manifest.decoder, bundle.sides(backend))
-    buckets = BUCKETS.get(entry.part, _ONE_BUCKET)
-    return [axes.profile(bundle.label, entry, Ends(*bucket)) for bucket in buckets]
+    facts = bundle.manifest.decoder
+    axes = _Axes(facts, bundle.sides(backend))
+    buckets = (Ends(*bucket) for bucket in BUCKETS.get(entry.part, _ONE_BUCKET))
+    asked = (b for b in buckets if b.least <= (facts.prompts_per_call or b.least))
+    return [axes.profile(bundle.label, entry, bucket) for bucket in asked]
 
 
 class _Axes:

@@ -22,6 +22,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper, version_converter
 
+from edgesam_engines import onnx_files
 from edgesam_engines.errors import CheckpointError
 from edgesam_engines.export import OPSET, simplify
 from edgesam_engines.ptq.graphs import constants, makers, with_outputs
@@ -57,13 +58,7 @@ def read(path: Path) -> onnx.ModelProto:
     Raises:
         CheckpointError: no such file, or another graph.
     """
-    if not path.is_file():
-        raise CheckpointError(f"checkpoint {path}: no such file.")
-    try:
-        model = onnx.load(path)
-        onnx.checker.check_model(model)
-    except Exception as error:  # protobuf's and the checker's errors share no base class
-        raise CheckpointError(f"checkpoint {path}: not a complete ONNX file: {error}.") from error
+    model = onnx_files.read(path)
     shapes = [
         tuple(d.dim_value for d in v.type.tensor_type.shape.dim)
         for v in (*model.graph.input, *model.graph.output)

@@ -7,18 +7,22 @@ of SAM".
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar, cast
 
 import torch
+from msgspec import structs
 from torch import Tensor, nn
 
 from edgesam_engines.families import repvit
+from edgesam_engines.families.base import GraphSpec
 from edgesam_engines.families.bicubic import enlarged
 from edgesam_engines.families.repvit import BlockRow, InnerNormMixer
-from edgesam_engines.families.sam_family import SamFamily
+from edgesam_engines.families.sam_family import DECODER, SamFamily
 from edgesam_engines.families.sam_graphs import SamModel
 from edgesam_engines.families.sam_parts import neck
 from edgesam_engines.families.sam_prompts import DIM
+from edgesam_rt.manifest import DecoderFacts, Part
 
 # Per stage: channels, and which of its blocks have squeeze-excite.
 STAGES = (
@@ -28,6 +32,7 @@ STAGES = (
     (384, (0, 1, 0)),
 )
 FINE, COARSE = 2, 3  # stages that are summed
+OFFSET = 1.0  # of the stability score, logits to both sides of the cut at 0
 
 
 class EdgeSamEncoder(nn.Module):
@@ -72,10 +77,33 @@ class Doubled(nn.Module):
         return enlarged(self.op_list[0](x), 2 * int(x.shape[2]))
 
 
-class EdgeSam(SamFamily):
-    """See the module."""
+class ByStability(nn.Module):
+    """A decoder whose scores are how stable its masks are: its head for them was not distilled.
 
-    name = "edgesam"
+    Its authors rank answers so, and give why (their `use_stability_score`).
+    """
+
+    def __init__(self, graph: nn.Module) -> None:
+        super().__init__()
+        self.graph = graph
+
+    def forward(self, *given: Tensor) -> tuple[Tensor, Tensor]:
+        """What the decoder takes to (N, M, h, w) logits and (N, M) scores."""
+        low_res, _ = self.graph(*given)
+        return low_res, stability(low_res)
+
+
+def stability(logits: Tensor) -> Tensor:
+    """(N, M, h, w) to (N, M) in [0, 1]: IoU of the masks cut above and below 0; 0 if empty."""
+    sure, wide = ((logits > cut).float().sum((2, 3)) for cut in (OFFSET, -OFFSET))
+    return sure / wide.clamp(min=1.0)
+
+
+class EdgeSam(SamFamily):
+    """Official files: edge_sam.pth, edge_sam_3x.pth."""
+
+    name: ClassVar[str] = "edgesam"
+    decoder: ClassVar[DecoderFacts] = structs.replace(DECODER, score_kind="stability")
     unused: ClassVar[tuple[str, ...]] = ("fpn.", "rpn_head.")  # of files with box proposals
 
     def image_encoder(self, weights: Mapping[str, Tensor]) -> nn.Module:
@@ -87,6 +115,13 @@ class EdgeSam(SamFamily):
         assert isinstance(model.image_encoder, EdgeSamEncoder)
         model.image_encoder.fuse()
         return model
+
+    def decoder_graphs(
+        self, model: nn.Module, side: int, *, whole: bool = False
+    ) -> Mapping[Part, GraphSpec]:
+        """One `decoder`, with stability for scores."""
+        spec = super().decoder_graphs(model, side, whole=whole)["decoder"]
+        return {"decoder": replace(spec, module=ByStability(spec.module).eval())}
 
 
 def rows() -> list[BlockRow]:

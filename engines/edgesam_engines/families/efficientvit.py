@@ -1,203 +1,106 @@
-"""EfficientViT-L image encoders: convolutions, and at stride 32 linear attention.
+"""EfficientViT-L image encoders: convolutions, and on coarse maps linear attention.
 
 Source: Cai et al. 2023, "EfficientViT: Multi-Scale Linear Attention for High-Resolution Dense
 Prediction", and Zhang et al. 2024, "EfficientViT-SAM"; names of modules are those of the published
-checkpoints. Where those give a convolution a bias, it has no norm.
+checkpoints.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils import fuse_conv_bn_eval
 
 from edgesam_engines.families.bicubic import enlarged
+from edgesam_engines.families.efficientvit_parts import (
+    AttentionBlock,
+    Beside,
+    ConvLayer,
+    Fused,
+    Inverted,
+    OpList,
+    TwoConvs,
+)
 from edgesam_engines.families.sam_parts import LayerNorm2d
 from edgesam_engines.families.sam_prompts import DIM
 
-EXPANSION = 4  # channels inside a block over those of its input
-FIRST = 4  # a stage's first block has this many times more
-HEAD = 32  # channels of an attention head
-ATTENTION_EXPANSION = 6
-NEIGHBOURS = 5  # side of the window that makes the second scale of attention
-EPS = 1e-15
+FIRST = 4  # a stage's first block has this many times more channels inside
 NECK_WIDTH = 256
+NECK_MAPS = 3  # the coarsest ones
 GRID = 64
 STEM = 32
 
 
 class StageRow(NamedTuple):
-    """A stage behind the first one: its channels, and what kind of blocks it has."""
+    """A stage behind the first one.
+
+    Attributes:
+        channels: of its maps.
+        kind: of its blocks.
+        expansion: channels inside a block over those of its input.
+    """
 
     channels: int
-    kind: str
+    kind: Literal["fused", "inverted", "attention"]
+    expansion: int
 
 
-STAGES = (
-    StageRow(64, "fused"),
-    StageRow(128, "fused"),
-    StageRow(256, "inverted"),
-    StageRow(512, "attention"),
+class Variant(NamedTuple):
+    """What a kind of encoders has in common.
+
+    Attributes:
+        stages: behind the first one.
+        window: side of the squares of cells that make the second scale of attention.
+        neck_expansion: as a stage's, of the neck's blocks.
+    """
+
+    stages: tuple[StageRow, ...]
+    window: int
+    neck_expansion: int
+
+
+L = Variant(
+    (
+        StageRow(64, "fused", 4),
+        StageRow(128, "fused", 4),
+        StageRow(256, "inverted", 4),
+        StageRow(512, "attention", 6),
+    ),
+    window=5,
+    neck_expansion=1,
+)
+XL = Variant(
+    (
+        StageRow(64, "fused", 4),
+        StageRow(128, "fused", 4),
+        StageRow(256, "fused", 4),
+        StageRow(512, "attention", 4),
+        StageRow(1024, "attention", 6),
+    ),
+    window=3,
+    neck_expansion=4,
 )
 
 
 class Depths(NamedTuple):
-    """Blocks of each stage without its first, and of the neck; the only thing sizes differ in."""
+    """Blocks of each stage without its first, and of the neck: a variant's sizes differ in them."""
 
     stages: tuple[int, ...]
     neck: int
 
 
-class ConvLayer(nn.Module):
-    """Convolution, then a norm unless it has a bias, then GELU if `act`."""
-
-    def __init__(
-        self,
-        cin: int,
-        cout: int,
-        kernel: int = 1,
-        stride: int = 1,
-        *,
-        groups: int = 1,
-        act: bool = False,
-        norm: bool = True,
-        bias: bool | None = None,
-    ) -> None:
-        super().__init__()
-        has_bias = not norm if bias is None else bias
-        same = kernel // 2
-        self.conv = nn.Conv2d(cin, cout, kernel, stride, same, groups=groups, bias=has_bias)
-        self.norm: nn.Module = nn.BatchNorm2d(cout) if norm else nn.Identity()
-        self.act = nn.GELU(approximate="tanh") if act else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, cin, H, W) to (B, cout, H / stride, W / stride)."""
-        return cast(Tensor, self.act(self.norm(self.conv(x))))
-
-    def fold(self) -> None:
-        """Put the norm into the convolution, in place."""
-        if isinstance(self.norm, nn.BatchNorm2d):
-            self.conv, self.norm = fuse_conv_bn_eval(self.conv, self.norm), nn.Identity()
-
-
-class TwoConvs(nn.Module):
-    """Two 3x3 convolutions."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv1 = ConvLayer(channels, channels, 3, act=True)
-        self.conv2 = ConvLayer(channels, channels, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same shape."""
-        return cast(Tensor, self.conv2(self.conv1(x)))
-
-
-class Fused(nn.Module):
-    """A 3x3 convolution to more channels, and one back."""
-
-    def __init__(self, cin: int, cout: int, stride: int, expansion: int) -> None:
-        super().__init__()
-        inside = cin * expansion
-        self.spatial_conv = ConvLayer(cin, inside, 3, stride, act=True)
-        self.point_conv = ConvLayer(inside, cout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, cin, H, W) to (B, cout, H / stride, W / stride)."""
-        return cast(Tensor, self.point_conv(self.spatial_conv(x)))
-
-
-class Inverted(nn.Module):
-    """To more channels, a depthwise convolution, and back; only the last has a norm."""
-
-    def __init__(self, cin: int, cout: int, stride: int, expansion: int) -> None:
-        super().__init__()
-        inside = cin * expansion
-        self.inverted_conv = ConvLayer(cin, inside, act=True, norm=False)
-        self.depth_conv = ConvLayer(inside, inside, 3, stride, groups=inside, act=True, norm=False)
-        self.point_conv = ConvLayer(inside, cout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, cin, H, W) to (B, cout, H / stride, W / stride)."""
-        return cast(Tensor, self.point_conv(self.depth_conv(self.inverted_conv(x))))
-
-
-class LinearAttention(nn.Module):
-    """Attention with ReLU for softmax, over single cells and over windows of them."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        wide, heads = 3 * channels, channels // HEAD
-        self.qkv = ConvLayer(channels, wide, norm=False, bias=False)
-        window = nn.Conv2d(wide, wide, NEIGHBOURS, padding=NEIGHBOURS // 2, groups=wide, bias=False)
-        mix = nn.Conv2d(wide, wide, 1, groups=3 * heads, bias=False)
-        self.aggreg = nn.ModuleList([nn.Sequential(window, mix)])
-        self.proj = ConvLayer(2 * channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same shape."""
-        qkv = self.qkv(x)
-        both = torch.cat([qkv, *(scale(qkv) for scale in self.aggreg)], 1)
-        return cast(Tensor, self.proj(_attend(both)))
-
-
-class AttentionBlock(nn.Module):
-    """Attention, then an inverted bottleneck."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.context_module = Beside(LinearAttention(channels), shortcut=True)
-        self.local_module = Beside(
-            Inverted(channels, channels, 1, ATTENTION_EXPANSION), shortcut=True
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same shape."""
-        return cast(Tensor, self.local_module(self.context_module(x)))
-
-
-class Beside(nn.Module):
-    """A branch, beside an identity if `shortcut`."""
-
-    def __init__(self, main: nn.Module, *, shortcut: bool) -> None:
-        super().__init__()
-        self.main, self.shortcut = main, shortcut
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to what the branch makes of it."""
-        y = self.main(x)
-        return cast(Tensor, x + y if self.shortcut else y)
-
-
-class OpList(nn.Module):
-    """Modules one after the other."""
-
-    def __init__(self, modules: Iterator[nn.Module] | Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.op_list = nn.ModuleList(modules)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Through all of them."""
-        for module in self.op_list:
-            x = module(x)
-        return x
-
-
 class Backbone(nn.Module):
-    """(B, 3, S, S) to maps at strides 8, 16 and 32."""
+    """(B, 3, S, S) to the maps of its last stages."""
 
-    def __init__(self, depths: Sequence[int]) -> None:
+    def __init__(self, variant: Variant, depths: Sequence[int]) -> None:
         super().__init__()
         stem = [ConvLayer(3, STEM, 3, 2, act=True)]
         first = (Beside(TwoConvs(STEM), shortcut=True) for _ in range(depths[0]))
         stages = [OpList([*stem, *first])]
-        widths = [STEM, *(row.channels for row in STAGES)]
-        for cin, row, depth in zip(widths, STAGES, depths[1:], strict=False):
-            stages.append(OpList(_stage(cin, row, depth)))
+        widths = [STEM, *(row.channels for row in variant.stages)]
+        for cin, row, depth in zip(widths, variant.stages, depths[1:], strict=False):
+            stages.append(OpList(_stage(cin, row, depth, variant.window)))
         self.stages = nn.ModuleList(stages)
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -206,18 +109,18 @@ class Backbone(nn.Module):
         for stage in self.stages:
             x = stage(x)
             maps.insert(0, x)
-        return maps[:3]
+        return maps[:NECK_MAPS]
 
 
 class Neck(nn.Module):
-    """Three maps at their finest's size, summed and mixed."""
+    """Maps at their finest's size, summed and mixed."""
 
-    def __init__(self, depth: int) -> None:
+    def __init__(self, variant: Variant, depth: int) -> None:
         super().__init__()
-        widths = [row.channels for row in reversed(STAGES)][:3]
+        widths = [row.channels for row in reversed(variant.stages)][:NECK_MAPS]
         self.input_ops = nn.ModuleList(OpList([ConvLayer(c, NECK_WIDTH)]) for c in widths)
-        blocks = (Beside(Fused(NECK_WIDTH, NECK_WIDTH, 1, 1), shortcut=True) for _ in range(depth))
-        self.middle = OpList(blocks)
+        blocks = (Fused(NECK_WIDTH, NECK_WIDTH, 1, variant.neck_expansion) for _ in range(depth))
+        self.middle = OpList([Beside(block, shortcut=True) for block in blocks])
         self.output_ops = nn.ModuleList([OpList([ConvLayer(NECK_WIDTH, DIM, norm=False)])])
 
     def forward(self, maps: list[Tensor]) -> Tensor:
@@ -229,12 +132,12 @@ class Neck(nn.Module):
 
 
 class EfficientVitEncoder(nn.Module):
-    """(B, 3, 512, 512) normalised to (B, 256, 64, 64)."""
+    """(B, 3, S, S) normalised to (B, 256, 64, 64); S is 512 for L, 1024 for XL."""
 
-    def __init__(self, depths: Depths) -> None:
+    def __init__(self, variant: Variant, depths: Depths) -> None:
         super().__init__()
-        self.backbone = Backbone(depths.stages)
-        self.neck = Neck(depths.neck)
+        self.backbone = Backbone(variant, depths.stages)
+        self.neck = Neck(variant, depths.neck)
         self.norm = LayerNorm2d(DIM)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -248,27 +151,12 @@ class EfficientVitEncoder(nn.Module):
                 layer.fold()
 
 
-def _stage(cin: int, row: StageRow, depth: int) -> Iterator[nn.Module]:
-    first = Fused if row.kind == "fused" else Inverted
-    wide = FIRST * (ATTENTION_EXPANSION if row.kind == "attention" else EXPANSION)
-    yield Beside(first(cin, row.channels, 2, wide), shortcut=False)
+def _stage(cin: int, row: StageRow, depth: int, window: int) -> Iterator[nn.Module]:
+    """Its first block, which halves the sides, and the others."""
+    make = Fused if row.kind == "fused" else Inverted
+    yield Beside(make(cin, row.channels, 2, FIRST * row.expansion), shortcut=False)
     for _ in range(depth):
         if row.kind == "attention":
-            yield AttentionBlock(row.channels)
+            yield AttentionBlock(row.channels, window, row.expansion)
         else:
-            yield Beside(first(row.channels, row.channels, 1, EXPANSION), shortcut=True)
-
-
-def _attend(qkv: Tensor) -> Tensor:
-    """Linear attention of (B, heads * 3 * HEAD, H, W), each head's queries, keys and values."""
-    batch, _, height, width = (int(n) for n in qkv.shape)
-    heads = qkv.reshape(batch, -1, 3 * HEAD, height * width)
-    queries, keys, values = (
-        F.relu(heads[:, :, :HEAD]),
-        heads[:, :, HEAD : 2 * HEAD],
-        heads[:, :, 2 * HEAD :],
-    )
-    keys = F.relu(keys).transpose(-1, -2)
-    seen = (values @ keys) @ queries
-    weight = keys.sum(2, keepdim=True) @ queries
-    return (seen / (weight + EPS)).reshape(batch, -1, height, width)
+            yield Beside(make(row.channels, row.channels, 1, row.expansion), shortcut=True)

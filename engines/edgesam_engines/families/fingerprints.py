@@ -20,7 +20,7 @@ TABLE: dict[str, dict[str, int | None]] = {
         "image_encoder.fuse_stage2.weight": None,
     },
     "repvit-sam": {"image_encoder.features.1.token_mixer.0.conv1.weight": 80},
-    "efficientvit-sam (XL, which is not built)": {
+    "efficientvit-sam-xl": {
         "image_encoder.backbone.stages.5.op_list.0.main.point_conv.conv.weight": None
     },
     "efficientvit-sam": {"image_encoder.backbone.stages.0.op_list.0.conv.weight": 32},

@@ -1,112 +1,50 @@
 """NanoSAM: a ResNet-18 distilled from MobileSAM's encoder, with MobileSAM's decoder.
 
-Two files belong to it: its own checkpoint has the encoder alone, the decoder is MobileSAM's.
-Source: NVIDIA-AI-IOT/nanosam, its README. Parameter names are upstream's (timm's, for the trunk).
+Two files belong to it: its own has the encoder alone, the decoder is MobileSAM's.
+Source: NVIDIA-AI-IOT/nanosam, its README.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
-import torch
 from msgspec import structs
 from torch import Tensor, nn
 
-from edgesam_engines.checkpoints import read_weights
+from edgesam_engines.checkpoints import first_few, read_weights
 from edgesam_engines.errors import CheckpointError
+from edgesam_engines.families import nanosam_onnx
 from edgesam_engines.families.fingerprints import looks_like
+from edgesam_engines.families.nanosam_encoder import NanoEncoder
 from edgesam_engines.families.sam_family import DECODER, GRID, PREPROCESS, SamFamily
 from edgesam_engines.families.sam_graphs import SamModel
 from edgesam_engines.families.sam_parts import fold_neighbours
 from edgesam_rt.manifest import DecoderFacts, Preprocess
 
-WIDTHS = (64, 128, 256, 512)
-NECK = 256
 ENCODER = "image_encoder."
-_SUFFIXES = (".pt", ".pth", ".safetensors")
-
-
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut, which is a 1x1 where the shape changes."""
-
-    def __init__(self, channels: int, out: int) -> None:
-        super().__init__()
-        stride = 1 if channels == out else 2
-        self.conv1 = nn.Conv2d(channels, out, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(out)
-        self.conv2 = nn.Conv2d(out, out, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(out)
-        if stride > 1:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out)
-            )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(1, C, H, W) to (1, C', H / stride, W / stride)."""
-        y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
-        return torch.relu(y + (self.downsample(x) if hasattr(self, "downsample") else x))
-
-
-class ResNet18(nn.Module):
-    """The trunk, up to its last map: 512 channels at a 32nd of the side."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, WIDTHS[0], 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(WIDTHS[0])
-        self.maxpool = nn.MaxPool2d(3, 2, 1)
-        before = WIDTHS[0]
-        for i, width in enumerate(WIDTHS, 1):
-            stage = nn.Sequential(BasicBlock(before, width), BasicBlock(width, width))
-            self.add_module(f"layer{i}", stage)
-            before = width
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(1, 3, S, S) to (1, 512, S / 32, S / 32)."""
-        x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
-        for i, _ in enumerate(WIDTHS, 1):
-            x = getattr(self, f"layer{i}")(x)
-        return x
-
-
-class NanoEncoder(nn.Module):
-    """Trunk, neck that doubles the grid, projection, a learned map of positions."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.backbone = ResNet18()
-        self.up_1 = nn.Sequential(
-            nn.Conv2d(WIDTHS[-1], NECK, 3, padding=1),
-            nn.GELU(),
-            nn.Conv2d(NECK, NECK, 3, padding=1),
-            nn.GELU(),
-            nn.Conv2d(NECK, NECK, 3, padding=1),
-            nn.GELU(),
-            nn.ConvTranspose2d(NECK, NECK, 3, 2, 1, 1),
-            nn.GELU(),
-        )
-        self.proj = nn.Sequential(
-            nn.Conv2d(NECK, NECK, 3, padding=1), nn.GELU(), nn.Conv2d(NECK, 256, 1)
-        )
-        self.pos_embedding = nn.Parameter(torch.zeros(1, 256, GRID, GRID))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(1, 3, S, S) to (1, 256, S / 16, S / 16)."""
-        made: Tensor = self.proj(self.up_1(self.backbone(x))) + self.pos_embedding
-        return made
+OWN, MOBILE = "nanosam", "mobilesam or tinysam"  # as `looks_like` calls its two files
+_READERS: dict[str, Callable[[Path], dict[str, Tensor]]] = {
+    **dict.fromkeys((".pt", ".pth", ".safetensors"), read_weights),
+    ".onnx": nanosam_onnx.read,
+}
+_NOT_READ = "mobile_sam_mask_decoder.onnx"  # lies beside the encoder's, as NVIDIA ships them
 
 
 class NanoSam(SamFamily):
-    """Official files: the encoder's checkpoint, and mobile_sam.pt, in one folder."""
+    """Official files, in one folder: mobile_sam.pt; resnet18_image_encoder.onnx or a checkpoint."""
 
     name: ClassVar[str] = "nanosam"
     preprocess: ClassVar[Preprocess] = structs.replace(
         PREPROCESS, resample="pil_bicubic", rounding="down"
     )
     decoder: ClassVar[DecoderFacts] = structs.replace(
-        DECODER, padding_point=False, ambiguous_answers=(0, 1, 2, 3), clear_answer=None, mask_side=0
+        DECODER,
+        padding_point=False,
+        ambiguous_answers=(0, 1, 2, 3),
+        clear_answer=None,
+        mask_side=4 * GRID,
     )
 
     def image_encoder(self, weights: Mapping[str, Tensor]) -> nn.Module:
@@ -127,21 +65,24 @@ class NanoSam(SamFamily):
             CheckpointError: it is no folder, or not with these two.
         """
         found = self._both(checkpoint)
-        encoder, mobile = found["nanosam"], found["mobilesam or tinysam"]
-        own = {ENCODER + k: v for k, v in encoder.items()}
-        return own | {k: v for k, v in mobile.items() if not k.startswith(ENCODER)}
+        own = {ENCODER + k: v for k, v in found[OWN].items()}
+        return own | {k: v for k, v in found[MOBILE].items() if not k.startswith(ENCODER)}
 
     def _both(self, folder: Path) -> dict[str | None, dict[str, Tensor]]:
-        wanted = {"nanosam", "mobilesam or tinysam"}
-        files = sorted(p for p in folder.glob("*") if p.suffix in _SUFFIXES)
-        read = [read_weights(path) for path in files] if folder.is_dir() else []
-        found: dict[str | None, dict[str, Tensor]] = {looks_like(w): w for w in read}
-        if len(read) != len(wanted) or not wanted <= found.keys():
-            seen = ", ".join(
-                f"{p.name} ({looks_like(w)})" for p, w in zip(files, read, strict=False)
-            )
-            raise CheckpointError(
-                f"checkpoint {folder}: expected a folder with two files, NanoSAM's encoder and "
-                f"mobile_sam.pt, whose decoder it uses; got {seen or 'no such folder'}."
-            )
+        files = sorted(p for p in folder.glob("*") if p.suffix in _READERS and p.name != _NOT_READ)
+        if len(files) > 2:
+            raise _not_both(folder, [p.name for p in files])
+        read = [(path, _READERS[path.suffix](path)) for path in files]
+        found = {looks_like(weights): weights for _, weights in read}
+        if found.keys() != {OWN, MOBILE}:
+            raise _not_both(folder, [f"{p.name} ({looks_like(w)})" for p, w in read])
         return found
+
+
+def _not_both(folder: Path, seen: list[str]) -> CheckpointError:
+    nothing = "neither" if folder.is_dir() else "no such folder"
+    return CheckpointError(
+        f"checkpoint {folder}: expected a folder with two files, NanoSAM's encoder "
+        "(resnet18_image_encoder.onnx or its checkpoint) and mobile_sam.pt, whose decoder it uses; "
+        f"got {first_few(seen) or nothing}."
+    )

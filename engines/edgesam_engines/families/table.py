@@ -11,6 +11,8 @@ TABLE: dict[str, tuple[str, str]] = {
     "edgesam": ("edgesam_engines.families.edgesam", "EdgeSam"),
     "efficient-sam": ("edgesam_engines.families.efficient_sam", "EfficientSam"),
     "efficientvit-sam": ("edgesam_engines.families.efficientvit_sam", "EfficientVitSam"),
+    "efficientvit-sam-xl": ("edgesam_engines.families.efficientvit_sam", "EfficientVitSamXl"),
+    "fastsam": ("edgesam_engines.families.fastsam", "FastSam"),
     "mobilesam": ("edgesam_engines.families.mobilesam", "MobileSam"),
     "nanosam": ("edgesam_engines.families.nanosam", "NanoSam"),
     "pocketsam": ("edgesam_engines.families.pocketsam_family", "PocketSamFamily"),

@@ -17,6 +17,7 @@ import onnx
 from torch import nn
 
 from edgesam_engines import build, pack
+from edgesam_engines.errors import TranslationError
 from edgesam_engines.export import to_onnx
 from edgesam_engines.families.base import Family
 from edgesam_engines.litert import checks
@@ -47,24 +48,48 @@ def run(
         SelfTestError, VerificationError: the backends disagree, or an INT8 encoder computes in
             float.
     """
+    if found.manifest.instances is not None:
+        raise TranslationError(
+            f"bundle {found.label}: networks that find instances are not translated for LiteRT. "
+            "ONNX Runtime runs it."
+        )
+    with pack.new_bundle(found.folder, replace=True) as folder:
+        for name in {e.file for e in found.manifest.engines if e.backend != BACKEND}:
+            shutil.copy2(found.folder / name, folder / name)
+        fill(folder, found, weights, photos, progress)
+    return bundles.load(found.folder)
+
+
+def fill(
+    folder: Path,
+    found: bundles.Bundle,
+    weights: Weights,
+    photos: Sequence[Path],
+    progress: Progress,
+) -> None:
+    """Put LiteRT engines into a folder that has a bundle's other ones; the rest is as in `run`.
+
+    Args:
+        folder: where its new files go, and its new manifest.
+        found: the bundle, in that folder or in another one.
+        weights: as in `run`.
+        photos: as in `run`.
+        progress: as in `run`.
+    """
     manifest = found.manifest
     kept = tuple(e for e in manifest.engines if e.backend != BACKEND)
-    with pack.new_bundle(found.folder, replace=True) as folder:
-        for name in {entry.file for entry in kept}:
-            shutil.copy2(found.folder / name, folder / name)
-        progress("encoders: translate")
-        made = _encoders(found, folder)
-        cuts = manifest.decoder.cut_multiple > 0
-        parts = _exported_parts(found, *weights()) if cuts else _own_parts(found)
-        made += [_write_part(folder, part, progress) for part in parts]
-        manifest = msgspec.structs.replace(manifest, engines=(*kept, *made))
-        pack.write_manifest(folder, manifest)
-        progress(f"compare with {REFERENCE}")
-        report = checks.report(bundles.load(folder), photos)
-        checks.require(report, manifest.precision, checks.float_convolutions(found))
-        verification = {**manifest.verification, BACKEND: report}
-        pack.write_manifest(folder, msgspec.structs.replace(manifest, verification=verification))
-    return bundles.load(found.folder)
+    progress("encoders: translate")
+    made = _encoders(found, folder)
+    cuts = manifest.decoder.cut_multiple > 0
+    parts = _exported_parts(found, *weights()) if cuts else _own_parts(found)
+    made += [_write_part(folder, part, progress) for part in parts]
+    manifest = msgspec.structs.replace(manifest, engines=(*kept, *made))
+    pack.write_manifest(folder, manifest)
+    progress(f"compare with {REFERENCE}")
+    report = checks.report(bundles.load(folder), photos)
+    checks.require(report, manifest.precision, checks.float_convolutions(found))
+    verification = {**manifest.verification, BACKEND: report}
+    pack.write_manifest(folder, msgspec.structs.replace(manifest, verification=verification))
 
 
 def _encoders(found: bundles.Bundle, folder: Path) -> list[EngineFile]:

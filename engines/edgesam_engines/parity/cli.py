@@ -41,6 +41,7 @@ def _run(args: argparse.Namespace) -> int:
         say(text)
     if args.out is not None and not problems:
         args.out.write_text(json.dumps(golden, indent=1) + "\n", encoding="utf-8")
+    say(compare.summary(golden))
     say(f"{args.family}: " + ("differs from upstream" if problems else "agrees with upstream"))
     return 1 if problems else 0
 
@@ -49,7 +50,7 @@ def _golden(args: argparse.Namespace, photos: Sequence[Path], folder: Path) -> d
     row, steps = TABLE[args.family], Steps()
     model = row.model(args.upstream)
     shapes = seeded.shapes_of(model.state_dict())
-    model.load_state_dict(seeded.weights_for(shapes, args.seed))
+    model.load_state_dict(row.weights(shapes, args.seed))
     checkpoint = row.saved(model.eval(), args.keep or folder / "seeded.pt")
     family = open_family(row.family or args.family)
     wanted, _ = recipe.of_family(family.name, "fp32")

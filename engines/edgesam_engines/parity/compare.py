@@ -10,6 +10,7 @@ import numpy as np
 
 from edgesam_engines.parity.upstream import Answers, Predictor
 from edgesam_rt.bundle import Bundle
+from edgesam_rt.prompt_feeds import from_prompts
 from edgesam_rt.records import BACKGROUND, Embedding, Prompt
 from edgesam_rt.segmenter import Decoder, Encoder, EngineOptions
 from edgesam_rt.types import F32, U8, AnyArray
@@ -70,6 +71,18 @@ class Ours:
             some = found[at : at + m]
             yield Answers(some.low_res_logits, some.predicted_iou, some.masks)
 
+    def best(self, iou: F32) -> int:
+        """The answer to an ambiguous prompt by upstream's scores of the last of all M answers."""
+        choices = np.array(self._decoder.facts.ambiguous_answers)
+        first = self._decoder.facts.masks - len(iou)
+        return int(choices[iou[choices - first].argmax()])
+
+    def chosen(self, prompt: Prompt) -> int:
+        """The answer to a prompt that the runtime chooses itself."""
+        batch = from_prompts([prompt], self._made.fit, self._decoder.facts)
+        _, (answer,) = self._decoder.candidates(self._decoder.score(self._made, batch), batch)
+        return int(answer)
+
 
 def compare(theirs: Predictor, ours: Ours, image_hw: tuple[int, int]) -> dict[str, Any]:
     """Differences by kind of prompt, and some of upstream's values to be kept."""
@@ -79,6 +92,7 @@ def compare(theirs: Predictor, ours: Ours, image_hw: tuple[int, int]) -> dict[st
     report: dict[str, Any] = {
         "image_hw": image_hw,
         "embedding": difference(ours.embedding, theirs.embedding),
+        "chosen": [ours.chosen(prompts["point"]), ours.best(first.iou)],
         "prompts": {},
     }
     each = zip(prompts.items(), ours.answers(list(prompts.values())), strict=True)
@@ -93,6 +107,18 @@ def compare(theirs: Predictor, ours: Ours, image_hw: tuple[int, int]) -> dict[st
             "mask_share": [round(float(m.mean()), 4) for m in want.masks],
         }
     return report
+
+
+def summary(golden: Mapping[str, Any]) -> str:
+    """A golden file as a row of the table in docs/families.md: the largest differences."""
+    prompts = [p for photo in golden["photos"] for p in photo["prompts"].values()]
+    most = {
+        name: max(p[name]["most"] for p in prompts) for name in ("low_res_masks", "iou_predictions")
+    }
+    embedding = max(photo["embedding"]["most"] for photo in golden["photos"])
+    alike = min(p["pixels_alike"] for p in prompts)
+    figures = " | ".join(f"{n:.1e}" for n in (embedding, *most.values()))
+    return f"| `{golden['family']}` | {figures} | {100 * alike:.4f} % |"
 
 
 def difference(got: AnyArray, want: AnyArray) -> dict[str, Any]:
@@ -113,6 +139,8 @@ def sampled(values: AnyArray) -> AnyArray:
 def failures(report: Mapping[str, Any]) -> list[str]:
     """What in a report of `compare` is not as near as it must be."""
     found = []
+    if len(set(report["chosen"])) > 1:
+        found.append("point: of the answers ours is {}, upstream's {}".format(*report["chosen"]))
     rows = {"embedding": report["embedding"]}
     for kind, entry in report["prompts"].items():
         rows |= {f"{kind}, {n}": entry[n] for n in ("low_res_masks", "iou_predictions")}

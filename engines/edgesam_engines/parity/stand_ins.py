@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -13,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from edgesam_rt.imaging.resample import pil_bilinear
+
+_Filter = enum.Enum("_Filter", "NEAREST BILINEAR BICUBIC BOX HAMMING LANCZOS")
 
 
 def install(unneeded: Iterable[str] = ()) -> None:
@@ -94,7 +97,7 @@ def _torchvision() -> dict[str, Any]:
     functional = made["torchvision.transforms.functional"]
     functional.to_pil_image = np.asarray
     functional.resize = lambda pixels, size: pil_bilinear(pixels, tuple(size))
-    functional.InterpolationMode = None
+    functional.InterpolationMode = _Filter
     transforms = made["torchvision.transforms"]
     transforms.Compose, transforms.ToTensor = _Compose, _to_tensor
     transforms.Normalize = _normalize

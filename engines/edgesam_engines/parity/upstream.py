@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,12 +12,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from edgesam_engines.parity import stand_ins
+from edgesam_engines.parity import seeded, stand_ins
 from edgesam_rt.errors import ConfigError
 from edgesam_rt.records import BOX_TOP_LEFT, Prompt
 from edgesam_rt.types import F32, U8, Bool
+
+CALM = 0.25
 
 
 class Answers(NamedTuple):
@@ -77,6 +80,10 @@ class Upstream:
         calls: what its predictor is to be asked with, so that it gives all its answers in order.
         wrapper: key under which official files keep the weights; None if they are all there is.
         arguments: of `build`.
+        writer: "module:name" of a function that writes a model's official files to a path, where
+            there are several; None for the one file of `wrapper`.
+        calmed: pattern of names whose weights are a quarter of what a seed gives: ends of branches,
+            where so many follow each other that floats would not hold their sum.
         family: ours; None for the row's name.
         unneeded: modules that its code imports and this does not use; stood in for if missing.
     """
@@ -90,6 +97,8 @@ class Upstream:
     )
     wrapper: str | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
+    writer: str | None = None
+    calmed: str | None = None
     family: str | None = None
     unneeded: tuple[str, ...] = ()
 
@@ -104,8 +113,18 @@ class Upstream:
         made: nn.Module = _find(self.build, checkout)(**self.arguments)
         return made.eval()
 
+    def weights(self, shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Tensor]:
+        """Made-up weights by name."""
+        made = seeded.weights_for(shapes, seed)
+        if self.calmed is None:
+            return made
+        return {k: CALM * v if re.search(self.calmed, k) else v for k, v in made.items()}
+
     def saved(self, model: nn.Module, path: Path) -> Path:
-        """Its weights in a file like the official one."""
+        """Its weights in a file like the official one, or a folder if there are several."""
+        if self.writer is not None:
+            written: Path = _find(self.writer, path)(model, path)
+            return written
         weights = model.state_dict()
         torch.save({self.wrapper: weights} if self.wrapper else weights, path)
         return path
@@ -130,7 +149,7 @@ TABLE: dict[str, Upstream] = {
     "edgesam": Upstream(
         "edge_sam:sam_model_registry.[edge_sam]",
         "edge_sam:SamPredictor",
-        calls=({"num_multimask_outputs": 4},),
+        calls=({"num_multimask_outputs": 4, "use_stability_score": True},),
         unneeded=(
             *("loralib", "mmdet.models.dense_heads", "mmdet.models.necks", "mmengine"),
             *("projects.EfficientDet", "yacs.config"),
@@ -157,17 +176,34 @@ TABLE: dict[str, Upstream] = {
                 "efficientvit.apps.trainer.run_config",
                 "efficientvit.models.nn.triton_rms_norm",
             ),
-            family="efficientvit-sam",
+            calmed=r"\.main\.(point_conv|proj)\.norm\.weight$" if size == "xl1" else None,
+            family=family,
         )
-        for size in ("l0", "l1", "l2")
+        for family, sizes in (
+            ("efficientvit-sam", ("l0", "l1", "l2")),
+            ("efficientvit-sam-xl", ("xl0", "xl1")),
+        )
+        for size in sizes
     },
     "mobilesam": Upstream("mobile_sam:sam_model_registry.[vit_t]", "mobile_sam:SamPredictor"),
+    "nanosam": Upstream(
+        "edgesam_engines.parity.nanosam:build",
+        "edgesam_engines.parity.nanosam:NanoSamPredictor",
+        calls=({},),
+        writer="edgesam_engines.parity.nanosam:save",
+        unneeded=("tensorrt", "torch2trt", "torchvision.datasets", "torchvision.ops.misc"),
+    ),
     "repvit-sam": Upstream(
         "repvit_sam:sam_model_registry.[repvit]", "repvit_sam:SamPredictor", source="sam"
     ),
     "sam": Upstream("segment_anything:sam_model_registry.[vit_b]", "segment_anything:SamPredictor"),
-    "slimsam": Upstream(
-        "segment_anything:sam_model_registry.[vit_p77]", "segment_anything:SamPredictor"
-    ),
+    **{
+        f"slimsam-{share}": Upstream(
+            f"segment_anything:sam_model_registry.[vit_p{share}]",
+            "segment_anything:SamPredictor",
+            family="slimsam",
+        )
+        for share in (50, 77)
+    },
     "tinysam": Upstream("tinysam:sam_model_registry.[vit_t]", "tinysam:SamPredictor", calls=({},)),
 }

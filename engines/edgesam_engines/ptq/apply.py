@@ -10,6 +10,7 @@ import onnx
 
 from edgesam_engines import calibrate
 from edgesam_engines.ptq import bias, equalise, gelu, sensitivity
+from edgesam_engines.ptq.blocks import by_block
 from edgesam_engines.ptq.estimators import ESTIMATORS
 from edgesam_engines.ptq.fidelity import Reference, reference
 from edgesam_engines.ptq.graphs import Feeds, Progress
@@ -17,6 +18,7 @@ from edgesam_engines.ptq.local import LocalError, local_errors
 from edgesam_engines.ptq.ranges import Range, Ranges, for_every_tensor, with_known
 from edgesam_engines.ptq.rounding import Rounding, rounding_of
 from edgesam_engines.ptq.search import error_guided
+from edgesam_engines.ptq.shelf import Shelf
 from edgesam_engines.ptq.statistics import Statistics, collect
 from edgesam_engines.quantize import to_qdq
 from edgesam_engines.recipe import Calibration, Quantization
@@ -33,12 +35,14 @@ class Source:
         feeds: the calibration pictures.
         keep_float: tensors whose last operation stays in float.
         known: ranges that need no looking: those of an input that will be bytes.
+        shelf: where what was found is kept, and taken from.
     """
 
     graph: onnx.ModelProto
     feeds: Feeds
     keep_float: Collection[str] = ()
     known: Mapping[str, Range] = field(default_factory=dict)
+    shelf: Shelf = field(default_factory=Shelf)
 
 
 @dataclass(frozen=True)
@@ -106,11 +110,15 @@ def maker_of(
     """
     slopes: dict[str, float] = {}
     if quantization.gelu == "sigmoid":
-        graph, slopes = gelu.as_sigmoids(source.graph, source.feeds)
+        named = sensitivity.with_activations(source.graph, quantization.float_layers)
+        graph, slopes = gelu.as_sigmoids(source.graph, source.feeds, named)
         source = replace(source, graph=graph)
-    equalised: dict[str, Any] = {"mode": quantization.equalise}
+    equalised: dict[str, Any] = {"mode": quantization.equalise, "balance": quantization.balance}
     if quantization.equalise != "off":
-        graph, counts = equalise.equalised(source.graph, source.feeds, quantization.equalise)
+        mode, balance = quantization.equalise, quantization.balance
+        graph, counts = equalise.equalised(
+            source.graph, source.feeds, mode, balance, source.shelf
+        )
         source = replace(source, graph=graph)
         equalised |= counts
     if quantization.bias_correction:
@@ -125,7 +133,7 @@ def _errors(
 ) -> dict[str, LocalError]:
     first = to_qdq(source.graph, ranges, source.keep_float, symmetric=symmetric)
     few = source.feeds.few(PICTURES)
-    return local_errors(source.graph, rounding_of(first), few, progress)
+    return local_errors(source.graph, rounding_of(first), few, progress, source.shelf)
 
 
 @dataclass(frozen=True)
@@ -163,6 +171,20 @@ class Maker:
         )
         return bias.corrected(made, self.errors) if self.correct else made
 
+    def bench(
+        self, named: Collection[str], against: Reference, judge: sensitivity.Judge | None = None
+    ) -> sensitivity.Bench:
+        """Where parts of the graph are rounded one by one; the named layers are float for good."""
+        rounding = rounding_of(self.make(named))
+        source = self.source
+        box = source.shelf.box(
+            source.graph,
+            source.feeds,
+            *("sensitivity", rounding.digest, against.digest, judge is None),
+        )
+        left = sensitivity.with_activations(source.graph, named)
+        return sensitivity.Bench(source.graph, rounding, against, left, box, judge)
+
     def reference(self) -> Reference:
         """The float graph's outputs on a few of the pictures."""
         return reference(self.source.graph, self.source.feeds.few(sensitivity.PICTURES))
@@ -176,9 +198,12 @@ def chosen_float(
     against = maker.reference()
 
     def rank() -> list[sensitivity.Sensitivity]:
-        rounding = rounding_of(maker.make(named))
-        every = sensitivity.sensitivities(maker.source.graph, rounding, against, progress)
-        return [s for s in every if s.name not in named]
+        bench = maker.bench(named, against)
+        if not quantization.float_candidates:
+            return sensitivity.most_sensitive(bench, progress)
+        may = sensitivity.with_activations(maker.source.graph, quantization.float_candidates)
+        units = by_block([u for u in bench.operations if u.name in may])
+        return sensitivity.sensitivities(bench, units, progress)
 
     choice = sensitivity.choose_float(
         rank,
@@ -194,9 +219,11 @@ def ranges_of(source: Source, calibration: Calibration, progress: Progress | Non
     """Ranges of every float tensor by the recipe's estimator."""
     name = calibration.estimator
     if name in calibrate.EXTREMES:
-        found = calibrate.activation_ranges(source.graph, source.feeds, name)
+        found = calibrate.activation_ranges(
+            source.graph, source.feeds, name, progress=progress, shelf=source.shelf
+        )
     else:
-        statistics = collect(source.graph, source.feeds, progress=progress)
+        statistics = collect(source.graph, source.feeds, progress=progress, shelf=source.shelf)
         found = estimated(source, statistics, calibration, progress=progress)
     return with_known(source.graph, found, source.known)
 
@@ -224,7 +251,9 @@ def estimated(
             plain = {n: s.extremes for n, s in statistics.items()}
             ranges = for_every_tensor(source.graph, plain)
             weights = rounding_of(to_qdq(source.graph, ranges, source.keep_float))
-        found = error_guided(source.graph, statistics, weights, source.feeds, progress)
+        found = error_guided(
+            source.graph, statistics, weights, source.feeds, progress, source.shelf
+        )
     else:
         row = ESTIMATORS[calibration.estimator]
         found = {n: row(s, calibration) for n, s in statistics.items()}

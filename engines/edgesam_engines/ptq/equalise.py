@@ -32,11 +32,13 @@ from edgesam_engines.ptq.graphs import (
     readers,
     replace_constant,
 )
+from edgesam_engines.ptq.shelf import Shelf
 from edgesam_engines.ptq.statistics import channel_peaks
 from edgesam_rt.types import F32, F64, AnyArray
 
 Mode = Literal["exact", "calibrated"]
 HEADROOM = 1.1  # over the largest value seen, before a moved ReLU6 cuts
+BALANCE = 0.5  # between a tensor and the weights that read it, if nothing is said
 _LEAST = 2.0**-6  # of a factor
 _SPATIAL = [2, 3]
 
@@ -60,7 +62,11 @@ class Stream:
 
 
 def equalised(
-    model: onnx.ModelProto, feeds: Feeds, mode: Mode
+    model: onnx.ModelProto,
+    feeds: Feeds,
+    mode: Mode,
+    balance: float = BALANCE,
+    shelf: Shelf | None = None,
 ) -> tuple[onnx.ModelProto, dict[str, int]]:
     """A copy of a float graph with equalised streams.
 
@@ -68,6 +74,8 @@ def equalised(
         model: the float graph, shapes inferred.
         feeds: the calibration pictures.
         mode: see the module.
+        balance: how much of a tensor's unevenness goes to the weights that read it, in [0, 1].
+        shelf: where peaks are kept, and taken from.
 
     Returns:
         The graph, and the number of streams and channels that were scaled.
@@ -77,16 +85,31 @@ def equalised(
     """
     out = copied(model)
     usable = [s for s in streams(model) if mode == "calibrated" or np.isinf(s.cut)]
-    peaks = channel_peaks(model, [n for s in usable for n in s.tensors], feeds) if usable else {}
+    peaks = _peaks(model, [n for s in usable for n in s.tensors], feeds, shelf or Shelf())
     values = constants(model)
     scaled = channels = 0
     for stream in usable:
-        factors = stream_factors(stream, peaks, values)
+        factors = stream_factors(stream, peaks, values, balance)
         if np.any(factors != 1):
             _scale(out, stream, factors)
             scaled += 1
             channels += int(np.count_nonzero(factors != 1))
     return out, {"streams": scaled, "channels": channels}
+
+
+def _peaks(
+    model: onnx.ModelProto, names: list[str], feeds: Feeds, shelf: Shelf
+) -> dict[str, F64]:
+    """Largest absolute value of each channel of some tensors."""
+    if not names:
+        return {}
+    box = shelf.box(model, feeds, "peaks", names)
+    kept = box.take("peaks")
+    if kept is None:
+        found = channel_peaks(model, names, feeds)
+        kept = {f"{i}": found[name] for i, name in enumerate(names)}
+        box.put("peaks", kept)
+    return {name: np.asarray(kept[f"{i}"], np.float64) for i, name in enumerate(names)}
 
 
 def streams(model: onnx.ModelProto) -> list[Stream]:
@@ -105,6 +128,9 @@ def streams(model: onnx.ModelProto) -> list[Stream]:
             ties.join([*node.input, *node.output])
         elif _is_spatial_mean(node) or node.op_type == "Relu":
             ties.join([node.input[0], node.output[0]])
+        elif (gate := _gate(node, shapes)) is not None:
+            ties.block([gate])
+            ties.join([*(n for n in node.input if n != gate), *node.output])
         elif node.op_type == "Clip" and _cuts_below_at_zero(node, values):
             stream = ties.join([node.input[0], node.output[0]])
             stream.cut = min(stream.cut, _upper(node, values))
@@ -139,7 +165,12 @@ class _Ties:
                 self.of[name].blocked = True
 
 
-def stream_factors(stream: Stream, peaks: Mapping[str, F64], values: Mapping[str, AnyArray]) -> F64:
+def stream_factors(
+    stream: Stream,
+    peaks: Mapping[str, F64],
+    values: Mapping[str, AnyArray],
+    balance: float = BALANCE,
+) -> F64:
     """What each channel's values are divided by: powers of two, at most 1."""
     peak = np.max([peaks[name] for name in stream.tensors], 0)
     dense = [_read_weights(n, values) for n in stream.consumers if _group(n) == 1]
@@ -148,7 +179,7 @@ def stream_factors(stream: Stream, peaks: Mapping[str, F64], values: Mapping[str
     if not alive.any():
         return np.ones_like(peak)
     wanted = np.ones_like(peak)
-    wanted[alive] = np.sqrt(peak[alive] / weight[alive]) if dense else peak[alive]
+    wanted[alive] = peak[alive] ** balance / weight[alive] ** (1 - balance) if dense else peak[alive]
     wanted[alive] /= wanted[alive].max()
     factors = np.exp2(np.round(np.log2(wanted))).clip(_LEAST, 1.0)
     if np.isfinite(stream.cut):
@@ -204,7 +235,19 @@ def _same_channels(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) 
 def _is_spatial_mean(node: onnx.NodeProto) -> bool:
     axes = next((list(a.ints) for a in node.attribute if a.name == "axes"), [])
     keeps = next((a.i for a in node.attribute if a.name == "keepdims"), 1)
-    return node.op_type == "ReduceMean" and bool(keeps) and sorted(i % 4 for i in axes) == _SPATIAL
+    reduces = node.op_type == "ReduceMean" and bool(keeps) and sorted(i % 4 for i in axes) == _SPATIAL
+    return reduces or node.op_type == "GlobalAveragePool"
+
+
+def _gate(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> str | None:
+    """The input of a product that weights another one's channels, (1, C, 1, 1); None without."""
+    if node.op_type != "Mul":
+        return None
+    known = [shapes.get(name, ()) for name in node.input]
+    gates = [i for i, s in enumerate(known) if len(s) == 4 and s[2:] == (1, 1)]
+    if len(gates) != 1 or any(len(s) != 4 for s in known) or known[0][1] != known[1][1]:
+        return None
+    return str(node.input[gates[0]])
 
 
 def _cuts_below_at_zero(node: onnx.NodeProto, values: Mapping[str, AnyArray]) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,14 @@ class Reference:
 
     feeds: list[Feed]
     outputs: list[dict[str, F32]]
+
+    @property
+    def digest(self) -> str:
+        """A hash of the outputs."""
+        content = hashlib.sha256()
+        for outputs in self.outputs:
+            content.update(b"".join(outputs[name].tobytes() for name in sorted(outputs)))
+        return content.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -75,20 +84,33 @@ def reference(model: onnx.ModelProto, feeds: Feeds) -> Reference:
 
 def fidelity(model: onnx.ModelProto, against: Reference, *, integers: bool = True) -> Fidelity:
     """Compare a graph with the same inputs and outputs; `integers` as for `graphs.session`."""
+    return compared(outputs_of(model, against, integers=integers), against)
+
+
+def outputs_of(
+    model: onnx.ModelProto, against: Reference, *, integers: bool = True
+) -> list[dict[str, F32]]:
+    """What a graph makes of the reference's pictures."""
     run = session(model, integers=integers)
+    names = list(against.outputs[0])
+    return [dict(zip(names, run.run(names, dict(f)), strict=True)) for f in against.feeds]
+
+
+def compared(outputs: Sequence[Mapping[str, F32]], against: Reference) -> Fidelity:
+    """Compare outputs with the reference's, picture by picture."""
     names = list(against.outputs[0])
     cosines: dict[str, list[float]] = {n: [] for n in names}
     noises: dict[str, list[float]] = {n: [] for n in names}
-    for feed, exact in zip(against.feeds, against.outputs, strict=True):
-        made = dict(zip(names, run.run(names, dict(feed)), strict=True))
+    for made, exact in zip(outputs, against.outputs, strict=True):
         for name in names:
-            cosine, noise = _compared(made[name], exact[name])
+            cosine, noise = likeness(made[name], exact[name])
             cosines[name].append(cosine)
             noises[name].append(noise)
     return Fidelity(_means(cosines), _means(noises))
 
 
-def _compared(made: F32, exact: F32) -> tuple[float, float]:
+def likeness(made: F32, exact: F32) -> tuple[float, float]:
+    """Cosine of two tensors, and their squared difference in parts of the exact one's squares."""
     a, b = made.ravel().astype(np.float64), exact.ravel().astype(np.float64)
     power = float(b @ b)
     if power == 0:

@@ -13,7 +13,7 @@ says what that costs.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,12 +112,15 @@ def _inside(
     return [*found.values()]
 
 
-def as_sigmoids(model: onnx.ModelProto, feeds: Feeds) -> tuple[onnx.ModelProto, dict[str, float]]:
+def as_sigmoids(
+    model: onnx.ModelProto, feeds: Feeds, float_nodes: Collection[str] = ()
+) -> tuple[onnx.ModelProto, dict[str, float]]:
     """A copy of a float graph whose GELUs are products with sigmoids, and their slopes.
 
     Args:
         model: the float graph, shapes inferred.
         feeds: pictures to fit the slopes to.
+        float_nodes: names of nodes that stay float; a GELU among them stays as it is.
 
     Returns:
         The graph, and the slope of each by its last node's name.
@@ -125,7 +128,7 @@ def as_sigmoids(model: onnx.ModelProto, feeds: Feeds) -> tuple[onnx.ModelProto, 
     Raises:
         CalibrationError: there is no picture.
     """
-    found = gelus(model)
+    found = [g for g in gelus(model) if g.nodes[-1] not in float_nodes]
     slopes = _fitted(model, found, feeds.few(PICTURES)) if found else {}
     out = copied(model)
     for gelu in found:
@@ -215,5 +218,6 @@ def _scaled(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, onnx.NodeP
     read = readers(model)
     for node in model.graph.node:
         if node.op_type == "Mul" and node.name.endswith("/scaled"):
-            quantize = read[node.output[0]][0]
-            yield node, read[quantize.output[0]][0]
+            (quantize,) = read[node.output[0]]
+            if quantize.op_type == "QuantizeLinear":  # else it stays float
+                yield node, read[quantize.output[0]][0]

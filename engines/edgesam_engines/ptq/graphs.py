@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -32,17 +32,25 @@ class Feeds:
     Attributes:
         items: what stands for the pictures, such as their paths: small, for it stays in memory.
         make: gives the inputs for each of them in turn; it may leave some out.
+        tell: gives a hash of all that `make` would give for some items, without making it; None
+            where nobody knows.
     """
 
     items: Sequence[Any]
     make: Callable[[Sequence[Any]], Iterator[Feed]]
+    tell: Callable[[Sequence[Any]], str] | None = None
 
     def __iter__(self) -> Iterator[Feed]:
         return self.make(self.items)
 
+    @property
+    def digest(self) -> str | None:
+        """A hash of the pictures as the graph gets them; None where nobody knows."""
+        return None if self.tell is None else self.tell(self.items)
+
     def few(self, count: int) -> Feeds:
         """Some of them, evenly spread."""
-        return Feeds(spread(self.items, count), self.make)
+        return replace(self, items=spread(self.items, count))
 
 
 def spread(items: Sequence[Item], count: int) -> list[Item]:

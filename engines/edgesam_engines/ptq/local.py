@@ -23,8 +23,9 @@ from edgesam_engines.ptq.graphs import (
     session,
 )
 from edgesam_engines.ptq.rounding import Rounding, layer_graph
+from edgesam_engines.ptq.shelf import Shelf
 from edgesam_engines.ptq.statistics import WATCHED_BYTES, watch
-from edgesam_rt.types import F32, F64
+from edgesam_rt.types import F32, F64, AnyArray
 
 
 @dataclass
@@ -48,7 +49,11 @@ class LocalError:
 
 
 def local_errors(
-    model: onnx.ModelProto, rounding: Rounding, feeds: Feeds, progress: Progress | None = None
+    model: onnx.ModelProto,
+    rounding: Rounding,
+    feeds: Feeds,
+    progress: Progress | None = None,
+    shelf: Shelf | None = None,
 ) -> dict[str, LocalError]:
     """Errors of all quantized layers, by name.
 
@@ -57,6 +62,7 @@ def local_errors(
         rounding: of the graph quantized from it.
         feeds: the calibration pictures.
         progress: told of every group of layers.
+        shelf: where every group's are kept, and taken from.
 
     Raises:
         CalibrationError: there is no picture.
@@ -66,18 +72,43 @@ def local_errors(
     ]
     found: dict[str, LocalError] = {}
     groups = list(layer_groups(model, quantized))
+    box = (shelf or Shelf()).box(model, feeds, "layer errors", rounding.digest, WATCHED_BYTES)
     for number, group in enumerate(groups, 1):
+        kept = box.take(f"{number}")
         if progress is not None:
-            progress(f"layer errors: group {number} of {len(groups)}, {len(group)} layers")
-        runs = {x.name: alone(model, x, rounding) for x in group}
-        sums: dict[str, list[LocalError]] = {x.name: [] for x in group}
-        for values in watch(model, tensors_of(group), feeds):
-            for x in group:
-                grid = rounding.grids[x.source]
-                rounded = run_layer(runs[x.name], values[x.source], *grid)
-                sums[x.name].append(_error(rounded, values[x.output], x.channel_axis))
-        found.update({name: _mean(errors) for name, errors in sums.items()})
+            what = f"layer errors: group {number} of {len(groups)}, {len(group)} layers"
+            progress(what + (", as kept" if kept else ""))
+        errors = _unpacked(group, kept) if kept else _of_group(model, group, rounding, feeds)
+        if not kept:
+            box.put(f"{number}", _packed(errors))
+        found.update(errors)
     return found
+
+
+def _of_group(
+    model: onnx.ModelProto, group: list[Layer], rounding: Rounding, feeds: Feeds
+) -> dict[str, LocalError]:
+    runs = {x.name: alone(model, x, rounding) for x in group}
+    sums: dict[str, list[LocalError]] = {x.name: [] for x in group}
+    for values in watch(model, tensors_of(group), feeds):
+        for x in group:
+            grid = rounding.grids[x.source]
+            rounded = run_layer(runs[x.name], values[x.source], *grid)
+            sums[x.name].append(_error(rounded, values[x.output], x.channel_axis))
+    return {name: _mean(errors) for name, errors in sums.items()}
+
+
+def _packed(errors: Mapping[str, LocalError]) -> dict[str, AnyArray]:
+    """As arrays: the means of each layer, and noise and signal of all, in their order."""
+    means = {f"mean_{i}": e.mean for i, e in enumerate(errors.values())}
+    return {**means, "powers": np.array([(e.noise, e.signal) for e in errors.values()])}
+
+
+def _unpacked(group: list[Layer], kept: Mapping[str, AnyArray]) -> dict[str, LocalError]:
+    return {
+        x.name: LocalError(kept[f"mean_{i}"], *map(float, kept["powers"][i]))
+        for i, x in enumerate(group)
+    }
 
 
 def layer_groups(model: onnx.ModelProto, chosen: list[Layer]) -> Iterator[list[Layer]]:

@@ -5,6 +5,7 @@ Taken from the finished Q/DQ graph, so that it is that graph's rounding and not 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
@@ -27,6 +28,17 @@ class Rounding:
 
     grids: dict[str, tuple[AnyArray, AnyArray]]
     weights: dict[str, dict[int, F32]]
+
+    @property
+    def digest(self) -> str:
+        """A hash of all of it."""
+        content = hashlib.sha256()
+        for name, grid in sorted(self.grids.items()):
+            content.update(name.encode() + b"".join(part.tobytes() for part in grid))
+        for name, inputs in sorted(self.weights.items()):
+            content.update(name.encode())
+            content.update(b"".join(inputs[place].tobytes() for place in sorted(inputs)))
+        return content.hexdigest()
 
 
 def rounding_of(quantized: onnx.ModelProto) -> Rounding:
@@ -52,7 +64,7 @@ def dequantized(node: onnx.NodeProto, values: dict[str, AnyArray], stored: AnyAr
     """What a DequantizeLinear makes of constant integers."""
     scale = values[node.input[1]].astype(np.float32)
     zero = values[node.input[2]].astype(np.int64) if len(node.input) > 2 else np.int64(0)
-    if scale.ndim:
+    if scale.size > 1:  # of one channel the axis is not said
         axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
         shape = [1] * stored.ndim
         shape[axis] = -1

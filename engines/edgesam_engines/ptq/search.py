@@ -29,6 +29,7 @@ from edgesam_engines.ptq.graphs import (
 from edgesam_engines.ptq.local import alone, layer_groups, run_layer, tensors_of
 from edgesam_engines.ptq.ranges import Range
 from edgesam_engines.ptq.rounding import Rounding
+from edgesam_engines.ptq.shelf import Shelf
 from edgesam_engines.ptq.statistics import Statistics, watch
 from edgesam_engines.recipe import Calibration
 from edgesam_rt.types import F64, AnyArray
@@ -46,6 +47,7 @@ def error_guided(
     rounding: Rounding,
     feeds: Feeds,
     progress: Progress | None = None,
+    shelf: Shelf | None = None,
 ) -> dict[str, Range]:
     """A range for every tensor that has statistics.
 
@@ -58,6 +60,7 @@ def error_guided(
         rounding: of any quantized form of it; only its weights are used.
         feeds: the calibration pictures; some are used.
         progress: told of every group of layers.
+        shelf: where every group's errors are kept, and taken from.
     """
     found = {name: mse(s, Calibration()) for name, s in statistics.items()}
     first = moved_together(model)
@@ -70,7 +73,8 @@ def error_guided(
         ]
         for name in by_layer
     }
-    errors = _layer_errors(model, used, tried, rounding, feeds.few(PICTURES), progress)
+    few = feeds.few(PICTURES)
+    errors = _layer_errors(model, used, tried, rounding, few, progress, shelf or Shelf())
     others = _readers_without_weights(model, first, used)
     for name, ranges in tried.items():
         own = np.array([relative_error(statistics[name], *r) for r in ranges])
@@ -85,29 +89,49 @@ def _layer_errors(
     rounding: Rounding,
     feeds: Feeds,
     progress: Progress | None,
+    shelf: Shelf,
 ) -> dict[str, F64]:
     """Relative squared error of the layers behind each tensor, per range, mean of the pictures."""
     errors = {name: np.zeros(len(ranges)) for name, ranges in tried.items()}
     first = moved_together(model)
     groups = list(layer_groups(model, used))
-    seen = 0
+    box = shelf.box(model, feeds, "scale search", rounding.digest, sorted(tried.items()))
     for number, group in enumerate(groups, 1):
+        kept = box.take(f"{number}")
         if progress is not None:
-            progress(f"scale search: group {number} of {len(groups)}, {len(group)} layers")
-        runs = {x.name: alone(model, x, rounding) for x in group}
-        limits = {x.name: activation_limits(model, x) for x in group}
-        seen = 0
-        for values in watch(model, tensors_of(group), feeds):
-            seen += 1
-            for x in group:
-                name, cut = first[x.source], limits[x.name]
-                exact = values[x.output].clip(*cut)
-                power = float(np.vdot(exact, exact)) or 1.0
-                for i, ends in enumerate(tried[name]):
-                    made = run_layer(runs[x.name], values[x.source], *grid(*ends))
-                    missed = made.clip(*cut) - exact
-                    errors[name][i] += float(np.vdot(missed, missed)) / power
-    return {name: total / max(seen, 1) for name, total in errors.items()}
+            what = f"scale search: group {number} of {len(groups)}, {len(group)} layers"
+            progress(what + (", as kept" if kept else ""))
+        asked = [(x, tried[first[x.source]]) for x in group]
+        found = [kept[f"{i}"] for i in range(len(group))] if kept else None
+        if found is None:
+            found = _of_group(model, asked, rounding, feeds)
+            box.put(f"{number}", {f"{i}": row for i, row in enumerate(found)})
+        for x, row in zip(group, found, strict=True):
+            errors[first[x.source]] += row
+    return errors
+
+
+def _of_group(
+    model: onnx.ModelProto,
+    asked: list[tuple[Layer, list[Range]]],
+    rounding: Rounding,
+    feeds: Feeds,
+) -> list[F64]:
+    """Of each layer: its relative squared error per range it was to be tried with."""
+    group = [x for x, _ in asked]
+    runs = [alone(model, x, rounding) for x in group]
+    limits = [activation_limits(model, x) for x in group]
+    sums = [np.zeros(len(ranges)) for _, ranges in asked]
+    seen = 0
+    for values in watch(model, tensors_of(group), feeds):
+        seen += 1
+        for (x, ranges), run, cut, total in zip(asked, runs, limits, sums, strict=True):
+            exact = values[x.output].clip(*cut)
+            power = float(np.vdot(exact, exact)) or 1.0
+            for i, ends in enumerate(ranges):
+                missed = run_layer(run, values[x.source], *grid(*ends)).clip(*cut) - exact
+                total[i] += float(np.vdot(missed, missed)) / power
+    return [total / max(seen, 1) for total in sums]
 
 
 def _readers_without_weights(

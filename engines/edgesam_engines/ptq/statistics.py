@@ -7,7 +7,7 @@ graph that it needs. What is kept of a tensor does not grow with its size.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,9 +25,10 @@ from edgesam_engines.ptq.graphs import (
     with_outputs,
 )
 from edgesam_engines.ptq.histogram import Histogram
-from edgesam_rt.types import F32, F64
+from edgesam_engines.ptq.shelf import Shelf
+from edgesam_rt.types import F32, F64, AnyArray
 
-WATCHED_BYTES = 64 << 20  # of tensors taken out of one run
+WATCHED_BYTES = 512 << 20  # of tensors taken out of one run: an encoder of side 512 at once
 
 
 @dataclass
@@ -61,6 +62,7 @@ def collect(
     *,
     watched_bytes: int = WATCHED_BYTES,
     progress: Progress | None = None,
+    shelf: Shelf | None = None,
 ) -> dict[str, Statistics]:
     """Statistics of every tensor that gets a range of its own.
 
@@ -69,6 +71,7 @@ def collect(
         feeds: the calibration pictures.
         watched_bytes: most bytes of tensors looked at at once; a larger tensor comes alone.
         progress: told of every group.
+        shelf: where every group's are kept, and taken from.
 
     Raises:
         CalibrationError: no picture, or a tensor with values that are not finite.
@@ -76,15 +79,49 @@ def collect(
     found: dict[str, Statistics] = {}
     shapes = float_tensors(model)
     groups = list(grouped({n: shapes[n] for n in ranged_tensors(model)}, watched_bytes))
+    box = (shelf or Shelf()).box(model, feeds, "statistics", watched_bytes)
     for number, names in enumerate(groups, 1):
+        kept = box.take(f"{number}")
         if progress is not None:
-            progress(f"statistics: group {number} of {len(groups)}, {len(names)} tensors")
-        found.update({name: Statistics() for name in names})
-        for values in watch(model, names, feeds):
-            for name in names:
-                _check_finite(name, values[name])
-                found[name].add(values[name])
+            what = f"statistics: group {number} of {len(groups)}, {len(names)} tensors"
+            progress(what + (", as kept" if kept else ""))
+        group = _unpacked(names, kept) if kept else _of_group(model, names, feeds)
+        if not kept:
+            box.put(f"{number}", _packed(group))
+        found.update(group)
     return found
+
+
+def _of_group(model: onnx.ModelProto, names: list[str], feeds: Feeds) -> dict[str, Statistics]:
+    found = {name: Statistics() for name in names}
+    for values in watch(model, names, feeds):
+        for name in names:
+            _check_finite(name, values[name])
+            found[name].add(values[name])
+    return found
+
+
+def _packed(found: Mapping[str, Statistics]) -> dict[str, AnyArray]:
+    """As arrays, one row a tensor."""
+    rows = list(found.values())
+    return {
+        "lows": np.array([s.lows for s in rows]),
+        "highs": np.array([s.highs for s in rows]),
+        "exponents": np.array([s.histogram.exponent for s in rows]),
+        "zeros": np.array([s.histogram.zeros for s in rows]),
+        "counts": np.array([s.histogram.counts for s in rows]),
+    }
+
+
+def _unpacked(names: Sequence[str], kept: Mapping[str, AnyArray]) -> dict[str, Statistics]:
+    return {
+        name: Statistics(
+            kept["lows"][i].tolist(),
+            kept["highs"][i].tolist(),
+            Histogram(int(kept["exponents"][i]), kept["counts"][i], int(kept["zeros"][i])),
+        )
+        for i, name in enumerate(names)
+    }
 
 
 def watch(model: onnx.ModelProto, names: Sequence[str], feeds: Feeds) -> Iterator[dict[str, F32]]:

@@ -207,6 +207,13 @@ class Distil(_Strict, frozen=True):
     cache_mib: AtLeastOne = 8000  # of its answers on disk; photos beyond are not used
 
 
+class Blend(_Strict, frozen=True):
+    """Which weights between those begun with and those learnt are taken; see `blend.py`."""
+
+    shares: Annotated[tuple[Share, ...], Meta(min_length=1)]  # of the change, that are tried
+    keep_gain: Share = 0.65  # of what is gained on held-out photos, that must stay
+
+
 class Recipe(_Strict, frozen=True):
     """A whole training."""
 
@@ -225,6 +232,7 @@ class Recipe(_Strict, frozen=True):
     validation: Validation
     saving: Saving
     distil: Distil | None = None  # needs a teacher
+    blend: Blend | None = None  # None: what was learnt is taken as it is
 
 
 def read_strictly(path: Path, kind: type[Section]) -> Section:

@@ -11,7 +11,7 @@ from edgesam_engines.checkpoints import read_weights
 from edgesam_engines.errors import CheckpointError
 from edgesam_engines.families.fingerprints import looks_like
 from edgesam_engines.train.checkpoint import CHECKPOINT
-from edgesam_engines.train.config import Recipe, load_recipe
+from edgesam_engines.train.config import Blend, Recipe, load_recipe
 from edgesam_engines.train.distil.teacher import Named
 from edgesam_engines.train.network import model_of
 from edgesam_rt.errors import ConfigError, unknown_name
@@ -36,6 +36,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     recipe: str | None = None  # a name or a TOML file; None: by whether there is a teacher
     steps: int | None = None
     threads: int | None = None
+    blend: float | None = None  # share of what was learnt; None: as the recipe says
 
 
 def checked(job: Job) -> Job:
@@ -79,8 +80,8 @@ def begin(job: Job, out: Path) -> Job:
     return job
 
 
-def resume(out: Path, *, steps: int | None, threads: int | None) -> Job:
-    """The job of a folder; steps and threads may be others.
+def resume(out: Path, **changes: float | None) -> Job:
+    """The job of a folder; `steps`, `threads` and `blend` may be others.
 
     Raises:
         ConfigError: there is none.
@@ -93,8 +94,7 @@ def resume(out: Path, *, steps: int | None, threads: int | None) -> Job:
         ) from error
     except (OSError, msgspec.MsgspecError) as error:
         raise ConfigError(f"train: {out / JOB}: cannot be read: {error}.") from error
-    changed = {k: v for k, v in (("steps", steps), ("threads", threads)) if v is not None}
-    return msgspec.structs.replace(found, **changed)
+    return msgspec.structs.replace(found, **{k: v for k, v in changes.items() if v is not None})
 
 
 def _path(kind: type, value: object) -> object:
@@ -118,10 +118,17 @@ def recipe_of(job: Job) -> Recipe:
         raise ConfigError(f"{path}: has no [distil] section, which a --teacher needs.")
     if not job.teacher:
         recipe = msgspec.structs.replace(recipe, distil=None)
+    if job.blend is not None:
+        recipe = msgspec.structs.replace(recipe, blend=_fixed(job.blend))
     if job.threads is not None:
         hardware = msgspec.structs.replace(recipe.hardware, threads=job.threads)
         recipe = msgspec.structs.replace(recipe, hardware=hardware)
     return recipe if job.steps is None else with_steps(recipe, job.steps)
+
+
+def _fixed(share: float) -> Blend | None:
+    """A blend that is not chosen; none where all that was learnt is taken."""
+    return Blend((share,), keep_gain=0.0) if share < 1 else None
 
 
 def with_steps(recipe: Recipe, steps: int) -> Recipe:

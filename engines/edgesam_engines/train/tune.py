@@ -5,8 +5,10 @@ from __future__ import annotations
 import shlex
 import signal
 from pathlib import Path
+from typing import Any
 
 from edgesam_engines.train import job as jobs
+from edgesam_engines.train.blend import BLENDED, Point, blend
 from edgesam_engines.train.checkpoint import CHECKPOINT, WEIGHTS
 from edgesam_engines.train.cli import pick_device, prepare
 from edgesam_engines.train.config import Recipe
@@ -122,7 +124,14 @@ def _learn(job: jobs.Job, recipe: Recipe, out: Path, teller: Teller, say: Say) -
         split, distillation = _taught(teacher, recipe, found, out, say)
     if any(split.train.values()):
         _try_a_sample(recipe, split)
-    return train(recipe, split, out, device, start, distillation=distillation, watch=teller)
+    done = train(recipe, split, out, device, start, distillation=distillation, watch=teller)
+    if done and recipe.blend is not None and start is not None:
+        blend(start, out, split, recipe, device, lambda point: say(_of_point(point)))
+    return done
+
+
+def _of_point(point: Point) -> str:
+    return f"held out, with {point.share:g} of what was learnt: {in_words(point.figures)}"
 
 
 def _try_a_sample(recipe: Recipe, split: Split) -> None:
@@ -185,6 +194,9 @@ def closing(out: Path) -> list[str]:
     if first is not None and "box" in records[-1]:
         last = records[-1]
         lines += [f"before: {in_words(first)}", f"after:  {in_words(last)}"]
+        if (taken := _blended(out)) is not None:
+            lines.append(f"taken:  {in_words(taken)}, with {taken['share']:g} of what was learnt")
+            last = taken
         if last["box"] + last["point"] < first["box"] + first["point"]:
             lines.append(
                 "The weights became worse on photos they have not seen: keep those you had, or "
@@ -194,9 +206,16 @@ def closing(out: Path) -> list[str]:
     return lines
 
 
+def _blended(out: Path) -> dict[str, Any] | None:
+    """The record of the blend, if the run's last one made any."""
+    records = [r for r in read_journal(out / JOURNAL) if r["kind"] in ("start", "blend")]
+    return records[-1] if records and records[-1]["kind"] == "blend" else None
+
+
 def build_command(out: Path) -> str:
     """The command that builds an INT8 bundle."""
-    words = ("edgesam-engines", "build", jobs.BUNDLE_RECIPE, "--checkpoint", out / WEIGHTS)
+    weights = out / (BLENDED if _blended(out) is not None else WEIGHTS)
+    words = ("edgesam-engines", "build", jobs.BUNDLE_RECIPE, "--checkpoint", weights)
     more = ("--calibration", out / DATA / TRAIN, "--out", out / "bundle")
     return shlex.join(str(w) for w in (*words, *more))
 

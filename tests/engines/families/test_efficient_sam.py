@@ -38,6 +38,7 @@ from tests.engines.families.test_golden import PHOTOS, near
 
 pytestmark = [pytest.mark.torch, pytest.mark.timeout(120)]
 GRID, SIDE = 4, 64
+DIMS = {"ti": 192, "s": 384}
 FIT = Fit.squash((480, 640), 1024)
 
 
@@ -95,13 +96,12 @@ def test_rows_may_be_filled_up_and_give_the_same(
         torch.testing.assert_close(own, wanted, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize(("dim", "heads"), [(192, 3), (384, 6)])
-def test_the_weights_tell_tiny_from_small(dim: int, heads: int) -> None:
+@pytest.mark.parametrize("dim", DIMS.values())
+def test_the_weights_tell_tiny_from_small(dim: int) -> None:
     with torch.device("meta"):
         weights = EfficientSamEncoder(PlainVitShape(dim, 12)).state_dict()
     shape = PlainVitShape.of({f"image_encoder.{k}": v for k, v in weights.items()})
     assert shape == PlainVitShape(dim, 12)
-    assert dim // 64 == heads
 
 
 @pytest.mark.parametrize(
@@ -139,13 +139,22 @@ def test_pictures_with_padding_cannot_be_left_unrounded() -> None:
         msgspec.structs.replace(EfficientSam.preprocess, resize="longest_side")
 
 
+def shapes(size: str) -> dict[str, tuple[int, ...]]:
+    with torch.device("meta"):
+        return seeded.shapes_of(EfficientSamModel(PlainVitShape(DIMS[size], 12)).state_dict())
+
+
+@pytest.mark.parametrize("size", DIMS)
+def test_its_files_are_laid_out_as_upstreams(size: str) -> None:
+    assert seeded.layout_digest(shapes(size)) == golden(f"efficient-sam-{size}")["layout"]
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_it_says_what_upstreams_code_said(tmp_path: Path) -> None:
-    known, family = golden(EfficientSam.name), EfficientSam()
-    shapes = seeded.shapes_of(EfficientSamModel(PlainVitShape.of({})).state_dict())
-    assert seeded.layout_digest(shapes) == known["layout"]
-    weights = seeded.weights_for(shapes, known["seed"])
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("size", DIMS)
+def test_it_says_what_upstreams_code_said(size: str, tmp_path: Path) -> None:
+    known, family = golden(f"efficient-sam-{size}"), EfficientSam()
+    weights = seeded.weights_for(shapes(size), known["seed"])
     model = family.load(saved({"model": weights}, tmp_path / "seeded.pt"))
     row = known["photos"][1]  # the one on its side
     (_, pixels) = list(pictures([PHOTOS / each["photo"] for each in known["photos"]]))[1]

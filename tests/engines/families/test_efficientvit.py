@@ -9,40 +9,53 @@ pytest.importorskip("torch", reason="families need torch")
 import torch
 from torch import nn
 
-from edgesam_engines.families.efficientvit import Depths, EfficientVitEncoder, LinearAttention
-from edgesam_engines.families.efficientvit_sam import NORM_EPS, EfficientVitSam
+from edgesam_engines.families.efficientvit import Depths, EfficientVitEncoder, L
+from edgesam_engines.families.efficientvit_parts import LinearAttention
+from edgesam_engines.families.efficientvit_sam import (
+    NORM_EPS,
+    EfficientVitSam,
+    EfficientVitSamXl,
+)
+from edgesam_engines.families.fingerprints import looks_like
 from edgesam_engines.families.sam_graphs import SamModel
 from edgesam_engines.parity import seeded
+from tests.engines.families.family_doubles import EFFICIENTVIT, telling
 
 pytestmark = [pytest.mark.torch, pytest.mark.timeout(120)]
-SIZES = {
-    "l0": Depths((1, 1, 1, 4, 4), 4),
-    "l1": Depths((1, 1, 1, 6, 6), 8),
-    "l2": Depths((1, 2, 2, 8, 8), 12),
-}
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_the_weights_tell_how_deep_an_encoder_is(size: str) -> None:
+@pytest.mark.parametrize("size", EFFICIENTVIT)
+def test_the_weights_tell_how_deep_an_encoder_is_and_which_family_takes_them(size: str) -> None:
+    family = EfficientVitSamXl() if size.startswith("x") else EfficientVitSam()
+    weights = telling(f"{family.name}-{size}")
     with torch.device("meta"):
-        wanted = EfficientVitEncoder(SIZES[size]).state_dict()
-        weights = {f"image_encoder.{k}": v for k, v in wanted.items()}
-        made = EfficientVitSam().image_encoder(weights).state_dict()
-    assert {k: v.shape for k, v in made.items()} == {k: v.shape for k, v in wanted.items()}
+        made = family.image_encoder(weights).state_dict()
+    assert {f"image_encoder.{k}": v.shape for k, v in made.items()} == {
+        k: v.shape for k, v in weights.items()
+    }
+    assert looks_like(weights) == family.name
+
+
+@pytest.mark.parametrize("family", [EfficientVitSam(), EfficientVitSamXl()])
+def test_without_weights_the_smallest_is_made(family: EfficientVitSam) -> None:
+    size = "xl0" if isinstance(family, EfficientVitSamXl) else "l0"
+    with torch.device("meta"):
+        made = family.image_encoder({}).state_dict()
+    assert {f"image_encoder.{k}" for k in made} == telling(f"{family.name}-{size}").keys()
 
 
 def test_every_norm_has_upstreams_epsilon_the_decoders_too_and_none_is_left_in_the_encoder() -> (
     None
 ):
     family = EfficientVitSam()
-    model = SamModel(EfficientVitEncoder(Depths((0, 0, 0, 0, 1), 1)), 64, 1024).eval()
+    model = SamModel(EfficientVitEncoder(L, Depths((0, 0, 0, 0, 1), 1)), 64, 1024).eval()
     folded = family.folded(model)
     assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
     assert {m.eps for m in folded.modules() if isinstance(m, nn.LayerNorm)} == {NORM_EPS}
 
 
 def test_folding_changes_no_value() -> None:
-    encoder = EfficientVitEncoder(Depths((1, 0, 0, 1, 1), 1))
+    encoder = EfficientVitEncoder(L, Depths((1, 0, 0, 1, 1), 1))
     shapes = seeded.shapes_of(encoder.state_dict())
     encoder.load_state_dict(seeded.weights_for(shapes, 1))
     encoder = encoder.eval().requires_grad_(False)
@@ -54,7 +67,7 @@ def test_folding_changes_no_value() -> None:
 
 
 def test_linear_attention_is_attention_with_products_for_weights() -> None:
-    layer = LinearAttention(64)
+    layer = LinearAttention(64, 5)
     shapes = seeded.shapes_of(layer.state_dict())
     layer.load_state_dict(seeded.weights_for(shapes, 2))
     layer = layer.eval().requires_grad_(False)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
 
-import cv2
 import numpy as np
 import pytest
 
@@ -14,72 +12,40 @@ pytest.importorskip("torch", reason="builds need torch")
 
 import torch
 from msgspec.structs import replace
-from torch import Tensor, nn
 
 import edgesam_rt as es
-from edgesam_engines import build, recipe
+from edgesam_engines import build
 from edgesam_engines.errors import VerificationError
-from edgesam_engines.families import table
-from edgesam_engines.families.sam_family import SamFamily
-from edgesam_engines.families.sam_graphs import DecoderGraph, SamModel
-from edgesam_engines.parity import seeded
-from edgesam_engines.recipe import Acceptance, Quantization
+from edgesam_engines.families.sam_graphs import DecoderGraph
+from edgesam_engines.recipe import Acceptance
 from edgesam_rt import selftest
 from edgesam_rt.bundle import Bundle
-from edgesam_rt.manifest import Precision
 from edgesam_rt.tracking.cells import CellReader
-from tests.engines.families.family_doubles import saved
+from tests.engines.families import toy
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-class Toy(SamFamily):
-    """SAM's decoder behind one convolution."""
-
-    name: ClassVar[str] = "toy"
-
-    def image_encoder(self, weights: Mapping[str, Tensor]) -> nn.Module:
-        del weights
-        return nn.Conv2d(3, 256, 16, 16)
-
-
 @pytest.fixture(scope="module", autouse=True)
 def toy_family() -> Iterator[None]:
-    table.TABLE["toy"] = (__name__, "Toy")
-    yield
-    del table.TABLE["toy"]
+    with toy.in_the_table():
+        yield
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    model = SamModel(Toy().image_encoder({}), 64, 1024)
-    weights = seeded.weights_for(seeded.shapes_of(model.state_dict()), seed=1)
-    return saved(weights, tmp_path_factory.mktemp("toy") / "toy.pt")
+    return toy.checkpoint_in(tmp_path_factory.mktemp("toy"))
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photos")
-    for i, pixels in enumerate(selftest.pictures()):
-        cv2.imwrite(str(folder / f"{i}.png"), pixels[..., ::-1])
-    return folder
-
-
-def job(precision: Precision, checkpoint: Path, photos: Path, out: Path) -> build.Job:
-    found, _ = recipe.of_family("mobilesam", precision)
-    wanted = replace(
-        found,
-        family="toy",
-        calibration=replace(found.calibration, photos=1),
-        quantization=Quantization(bias_correction=True),
-    )
-    return build.Job(wanted, checkpoint, photos, out, below_target=True)
+    return toy.photos_in(tmp_path_factory.mktemp("photos"))
 
 
 @pytest.fixture(scope="module")
 def bundle(checkpoint: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     out = tmp_path_factory.mktemp("out") / "toy"
-    return build.run(job("fp32", checkpoint, photos, out), lambda step: None)
+    return build.run(toy.job("fp32", checkpoint, photos, out), lambda step: None)
 
 
 def asked(h: int, w: int) -> list[es.Prompt]:
@@ -96,13 +62,13 @@ def test_the_manifest_says_whose_weights_they_are_and_how_near_the_engines_come(
 
 
 def test_the_runtime_answers_as_the_model_in_torch(bundle: Bundle, checkpoint: Path) -> None:
-    model, pixels = Toy().load(checkpoint), selftest.pictures()[0]
+    model, pixels = toy.Toy().load(checkpoint), selftest.pictures()[0]
     prompts = asked(*pixels.shape[:2])
     with es.open(bundle=bundle.folder) as seg:
         embedding = seg.encode(pixels)
         found = seg.predict(embedding, prompts, multimask_output=True)
         alone = [seg.predict(embedding, p, multimask_output=True) for p in prompts]
-    names = Toy().encoder_graph(model, 1024, for_int8=False).outputs
+    names = toy.Toy().encoder_graph(model, 1024, for_int8=False).outputs
     given = [torch.from_numpy(embedding.tensors[n].copy()) for n in names]
     coords = torch.tensor([[[0.3 * 1024, 0.5 * 768], [0.0, 0.0]]])
     with torch.no_grad():
@@ -132,7 +98,7 @@ def test_everything_and_cells_for_tracking_work(bundle: Bundle) -> None:
 
 
 def test_integers_come_near(checkpoint: Path, photos: Path, tmp_path: Path) -> None:
-    made = build.run(job("int8", checkpoint, photos, tmp_path / "toy"), lambda step: None)
+    made = build.run(toy.job("int8", checkpoint, photos, tmp_path / "toy"), lambda step: None)
     figures = made.manifest.verification["side_1024"]
     assert figures["cosine"]["image_embeddings"] > 0.99
     assert "quantization" in made.manifest.verification
@@ -141,7 +107,7 @@ def test_integers_come_near(checkpoint: Path, photos: Path, tmp_path: Path) -> N
 def test_what_misses_its_target_is_not_packed(
     checkpoint: Path, photos: Path, tmp_path: Path
 ) -> None:
-    wanted = job("fp32", checkpoint, photos, tmp_path / "toy")
+    wanted = toy.job("fp32", checkpoint, photos, tmp_path / "toy")
     strict = replace(wanted.recipe, acceptance=Acceptance(mean_iou=1.0))
     with pytest.raises(VerificationError):
         build.run(build.Job(strict, checkpoint, photos, wanted.out), lambda step: None)

@@ -126,7 +126,7 @@ def test_bands_give_what_one_resize_gives(
     rng = np.random.default_rng(5)
     logits = rng.standard_normal((64, 64)).astype(np.float32) if noise else smooth_logits(5)
     whole = masks.to_image(logits, fit, 0.25)
-    monkeypatch.setattr(masks, "_MAX_FLOAT_PIXELS", 0)
+    monkeypatch.setattr(masks, "MAX_FLOAT_PIXELS", 0)
     banded = masks.to_image(logits, fit, 0.25)
     assert_same_but_at_the_edge(banded, direct(logits, fit), 0.25)
     assert_same_but_at_the_edge(whole, direct(logits, fit), 0.25)

@@ -50,7 +50,7 @@ class MaskFolder:
             if not place.is_dir():
                 raise ConfigError(f"train: {place}: no such folder.")
         pictures = pictures_below(self._images)
-        taken = set() if images else _masks_among(pictures)
+        taken = set() if images else masks_among(pictures)
         self._photos = [p for p in pictures if p not in taken]
         if not self._photos:
             raise ConfigError(
@@ -100,7 +100,7 @@ def _unmarked(path: Path) -> Path:
     return stem.with_suffix("") if stem.suffix == MARKED else stem
 
 
-def _masks_among(pictures: list[Path]) -> set[Path]:
+def masks_among(pictures: list[Path]) -> set[Path]:
     """Which pictures of one folder are masks of others."""
     stems = {p.with_suffix("") for p in pictures if p.suffix.lower() != ".png"}
     stems |= {_unmarked(p) for p in pictures if p.with_suffix("").suffix == MARKED}

@@ -1,0 +1,187 @@
+"""Seeded weights, settled on photos: what runs through the network is of the size training gives.
+
+`seeded.py` makes each tensor up from its name alone. That proves a conversion, but activations then
+grow from block to block as those of no trained network do, and INT8 figures say nothing. Here some
+photos are sent through, side by side, and each layer that training fits to its inputs is fitted
+before the next one reads it:
+
+- a BatchNorm's statistics are those of what it gets;
+- the linear layer that ends a residual branch is centred, and scaled to a share of the stream, so
+  that the stream grows as in trained transformers;
+- neighbours are alike: a convolution's taps have much in common (`smooth`);
+- see `settled_decoder.py` for the decoder.
+
+Everything is missed by a seeded tenth, as training misses it: no norm is the identity. What these
+weights still lack are the few outlier channels that large trained transformers have.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+import zlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+SHARE = 0.4  # of the stream's deviation: what a branch adds to it
+MISS = 0.1  # how far off settled values are
+ENDS = ("proj", "fc2", "lin2")  # names of the linear layers that end residual branches
+# What each tap of a convolution has for itself, of its weights' deviation.
+OWN: dict[type[nn.Module], float] = {nn.Conv2d: 0.8, nn.ConvTranspose2d: 0.1}
+# TinyViT's depthwise 3x3 convolutions that no shortcut goes around.
+STREAM = re.compile(r"\b(local_conv|downsample\.conv2)\.c$")
+CENTRE = 6.0  # what their middle taps have more, in deviations
+# Norms that end residual branches and are not made small by `seeded.py`.
+NORM_ENDS = re.compile(r"\blayers\.0\.blocks\.\d+\.conv3\.bn$")
+Settle = Callable[[Sequence[Any]], None]
+
+
+class Meeting:
+    """Calls that run side by side, one per picture, and meet at every layer that is settled."""
+
+    def __init__(self, count: int) -> None:
+        self._barrier = threading.Barrier(count)
+        self._brought: list[Any] = [None] * count
+        self._place = threading.local()
+
+    def run(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
+        """What each of `count` calls returns; if one fails, all do."""
+        with ThreadPoolExecutor(len(calls)) as pool:
+            return list(pool.map(self._run_one, range(len(calls)), calls))
+
+    @torch.no_grad()
+    def _run_one(self, place: int, call: Callable[[], Any]) -> Any:
+        self._place.index = place
+        try:
+            return call()
+        except BaseException:
+            self._barrier.abort()
+            raise
+
+    def settle(self, brought: Any, once: Settle) -> None:
+        """Wait for all; one of them calls `once` with what each brought, in the calls' order."""
+        self._brought[self._place.index] = brought
+        if self._barrier.wait() == 0:
+            with torch.no_grad():
+                once(self._brought)
+        self._barrier.wait()
+
+
+@torch.no_grad()
+def smooth(model: nn.Module) -> None:
+    """Give the taps of every convolution something in common, in place.
+
+    Taps made up one by one let fine patterns through and take coarse ones out; maps are then noise
+    from cell to cell, and so are masks. Where the stream itself goes through a depthwise
+    convolution (STREAM), a cell stays mostly what it is; else small errors double layer by layer.
+    """
+    for name, module in model.named_modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            part, each = OWN[type(module)], module.weight
+            shared = each.mean((2, 3), keepdim=True) * math.sqrt(each[0, 0].numel())
+            module.weight.copy_(math.sqrt(1 - part**2) * shared + part * each)
+            if STREAM.search(name):
+                middle = module.weight[:, 0, 1, 1]
+                middle.add_(CENTRE * each.std() * shared[:, 0, 0, 0].sign())
+        elif NORM_ENDS.search(name) and isinstance(module, nn.BatchNorm2d):
+            module.weight.mul_(SHARE)
+
+
+def settle_encoder(encoder: nn.Module, calls: Sequence[Callable[[], Any]], seed: int) -> list[Any]:
+    """Fit an encoder's layers, in place, while each of `calls` sends a picture through it.
+
+    Args:
+        encoder: with its norms not folded, in eval mode.
+        calls: use it, alone or as part of a graph, each with another picture.
+        seed: of what is missed.
+
+    Returns:
+        What the calls return: the outputs of the settled encoder.
+    """
+    meeting, handles = Meeting(len(calls)), []
+    for name, module in encoder.named_modules():
+        random = np.random.default_rng([seed, zlib.crc32(name.encode())])
+        if isinstance(module, nn.BatchNorm2d):
+            handles.append(module.register_forward_pre_hook(partial(_before_norm, meeting, random)))
+        elif (end := _end_of(module)) is not None:
+            block = encoder.get_submodule(name.rpartition(".")[0])
+            branch = _Branch(meeting, random, end)
+            handles.append(block.register_forward_pre_hook(branch.note_stream))
+            handles.append(module.register_forward_hook(branch.settle))
+    try:
+        return meeting.run(calls)
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def missed(random: np.random.Generator, shape: Sequence[int]) -> Tensor:
+    """By how much each settled value is off, in parts of its size."""
+    return torch.from_numpy(random.uniform(-MISS, MISS, tuple(shape)).astype(np.float32))
+
+
+def _before_norm(
+    meeting: Meeting, random: np.random.Generator, norm: nn.Module, inputs: tuple[Tensor, ...]
+) -> None:
+    """Take the statistics of what a BatchNorm gets, (1, C, H, W) each, for its own."""
+    assert isinstance(norm, nn.BatchNorm2d)
+    means, variances = norm.running_mean, norm.running_var
+    assert means is not None
+    assert variances is not None
+
+    def once(maps: Sequence[Tensor]) -> None:
+        variance, mean = _moments([x[0].flatten(1).T for x in maps])
+        means.copy_(mean + variance.sqrt() * missed(random, mean.shape))
+        variances.copy_(variance * (1 + missed(random, mean.shape)).square())
+
+    meeting.settle(inputs[0], once)
+
+
+class _Branch:
+    """A residual branch that ends in a linear layer: it is centred, and scaled to its share."""
+
+    def __init__(self, meeting: Meeting, random: np.random.Generator, end: nn.Linear) -> None:
+        self._meeting, self._random, self._end = meeting, random, end
+        self._stream = threading.local()
+        self._centre, self._scale = torch.zeros(0), 1.0
+
+    def note_stream(self, block: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        """What the branch's block gets: the stream."""
+        del block
+        self._stream.power = float(inputs[0].var())
+
+    def settle(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        """What the settled branch gives for what it gave, (..., C)."""
+        del module, inputs
+        self._meeting.settle((self._stream.power, output.flatten(0, -2)), self._once)
+        return (output - self._centre) * self._scale
+
+    def _once(self, brought: Sequence[tuple[float, Tensor]]) -> None:
+        variance, mean = _moments([cells for _, cells in brought])
+        spread = variance.mean().sqrt()
+        wanted = SHARE * math.sqrt(sum(power for power, _ in brought) / len(brought))
+        self._centre = mean + spread * missed(self._random, mean.shape)
+        self._scale = float(wanted / spread * (1 + missed(self._random, (1,))))
+        self._end.weight.mul_(self._scale)
+        self._end.bias.sub_(self._centre).mul_(self._scale)
+
+
+def _end_of(module: nn.Module) -> nn.Linear | None:
+    """The linear layer that ends a branch, if a module is one."""
+    found = (getattr(module, name, None) for name in ENDS)
+    return next((end for end in found if isinstance(end, nn.Linear)), None)
+
+
+def _moments(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Variance and mean of each channel over the rows of all parts, (rows, C)."""
+    each = [torch.var_mean(part, 0, correction=0) for part in parts]
+    mean = torch.stack([m for _, m in each]).mean(0)
+    variance = torch.stack([v + (m - mean).square() for v, m in each]).mean(0)
+    return variance, mean
