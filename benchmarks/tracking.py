@@ -34,6 +34,7 @@ from edgesam_rt.bench.protocols import deepest, iou, tight_box
 from edgesam_rt.bundle import DEFAULT
 from edgesam_rt.cli.blas import THREADS
 from edgesam_rt.cli.exits import run_command
+from edgesam_rt.decoders import asking
 from edgesam_rt.engines import EngineSet, resolve
 from edgesam_rt.everything.strategies import Request, everything
 from edgesam_rt.manifest import EverythingFacts
@@ -161,7 +162,7 @@ def read_clips(folder: Path, engines: EngineSet, limit: int | None) -> Iterator[
 def measure(opened: EngineSet, folder: Path, limit: int | None) -> dict[str, object]:
     """All ways on all clips, and times on the first."""
     reader = CellReader.of(opened.bundle, opened.options.backend, opened.sides[0])
-    engines = Engines(opened.open_decoder(), reader)
+    engines = Engines(asking(opened.open_decoder(), "tracking"), reader)
     rows: list[dict[str, object]] = []
     timed: list[dict[str, object]] = []
     clips = read_clips(folder, opened, limit)

@@ -15,6 +15,7 @@ from benchmarks.everything import strategies
 from benchmarks.everything.photos import photos
 from edgesam_rt.api import Segmenter
 from edgesam_rt.bench.measure import series
+from edgesam_rt.decoders import asking
 from edgesam_rt.engines import EngineSet
 from edgesam_rt.imaging import rle
 from edgesam_rt.segmenter import SCORE_CHUNK
@@ -35,7 +36,8 @@ def measure(engines: EngineSet, data: Path, limit: int) -> dict[str, object]:
     """Both on every photo, in turns; end to end: from pixels to run lengths."""
     rows = []
     with Segmenter(engines) as seg:
-        encoder, decoder = engines.open_encoder(seg.encoder_side), engines.open_decoder()
+        encoder = engines.open_encoder(seg.encoder_side)
+        decoder = asking(engines.open_decoder(), "the plain generator")
         options = options_for(engines)
         strategies.ask(seg, np.zeros((48, 64, 3), np.uint8), "grid")[0].rle()  # warm-up
         for photo in tqdm(photos(data, limit), total=limit, unit="photo", file=sys.stderr):

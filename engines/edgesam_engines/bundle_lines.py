@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from edgesam_rt.bundle import Bundle, DetectorBundle
+from edgesam_rt.backends.setup import AnyBundle
 from edgesam_rt.manifest import EngineFile
 
-AnyBundle = Bundle | DetectorBundle
 TENSORRT, LITERT = "tensorrt", "litert"
 _MAIN = ("encoder", "detector")  # the parts that the manifest's precision is about
 

@@ -91,12 +91,10 @@ def _require_file(path: Path) -> None:
         raise CheckpointError(f"checkpoint {path}: a folder. Name the file in it.")
     if not path.is_file():
         raise CheckpointError(f"checkpoint {path}: no such file.")
-    if not path.stat().st_size:
-        raise CheckpointError(f"checkpoint {path}: an empty file. Download it again.")
 
 
 def _first_sentence(error: Exception) -> str:
-    first = (str(error).splitlines() or [type(error).__name__])[0]
+    first = (str(error).splitlines() or ["its end is missing"])[0]
     return first.split(". ")[0].rstrip(".")
 
 

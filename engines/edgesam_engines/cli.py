@@ -44,6 +44,8 @@ def _build_family(args: argparse.Namespace) -> int:
         raise ConfigError(f"build: --family {args.family} or the recipe {args.recipe}, not both.")
     chosen, folder = factory("recipe").of_family(args.family, args.precision)
     target = factory("board_targets").target(chosen, args.board)
+    if target.litert:
+        factory("litert.add", extra="engines-litert")  # missing packages are said now, not later
     return _build_recipe(args, target.recipe, folder, litert=target.litert)
 
 

@@ -1,7 +1,7 @@
 """Exported graphs kept on disk: another build of the same weights need not trace them again.
 
-A graph is found by what it was made from: the weights, this project's sources and the versions of
-the packages that export. A file has its content's hash in front: a torn one is none.
+A graph is found by what it was made from: the weights, the sources that export it and the versions
+of the packages they use. A file has its content's hash in front: a torn one is none.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ import onnx
 from torch import nn
 
 import edgesam_engines
+from edgesam_engines.ptq.graphs import Progress
 from edgesam_rt.sinks.files import write_whole
 
 MOST_BYTES = 2 << 30  # of all of them; the ones not used for longest go
+_SOURCES = ("families/*.py", "encoders.py", "export.py", "graph_edits.py", "onnx_network.py")
+_SUFFIX = ".graph"  # a hash, then ONNX
 _HASH_BYTES = hashlib.sha256().digest_size
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Exported:
         """
         if self.folder is None:
             return make()
-        path = self.folder / f"{_digest(model, facts)}.onnx"
+        path = self.folder / f"{_digest(model, facts)}{_SUFFIX}"
         content = _whole(path)
         if content is not None:
             progress("the exported graph is taken from an earlier build")
@@ -71,7 +73,7 @@ class Exported:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, hashlib.sha256(content).digest() + content)
         room = self.most_bytes
-        by_age = sorted(path.parent.glob("*.onnx"), key=lambda p: -p.stat().st_mtime)
+        by_age = sorted(path.parent.glob(f"*{_SUFFIX}"), key=lambda p: -p.stat().st_mtime)
         for old in by_age:
             room -= old.stat().st_size
             if room < 0 and old != path:
@@ -99,9 +101,9 @@ def _digest(model: nn.Module, facts: object) -> str:
 
 @functools.cache
 def _tool() -> str:
-    """A hash of the factory's sources, and the versions of what exports."""
+    """A hash of the sources that graphs come from, and the versions of what exports."""
     root = Path(str(edgesam_engines.__file__)).parent
     digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
+    for path in sorted(path for pattern in _SOURCES for path in root.glob(pattern)):
         digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     return digest.hexdigest() + repr([version(n) for n in ("torch", "onnx", "onnxruntime")])

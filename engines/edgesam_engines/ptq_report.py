@@ -19,7 +19,7 @@ import msgspec
 import onnx
 from torch import nn
 
-from edgesam_engines import build, calibrate, pack, ptq_judges
+from edgesam_engines import bundle_parts, calibrate, pack, ptq_judges
 from edgesam_engines.encoders import FloatEncoder, float_encoder
 from edgesam_engines.families.base import Family
 from edgesam_engines.families.table import open_family
@@ -197,16 +197,19 @@ class Workshop:
         at.mkdir()
         if decoders is None:
             self.encoder.finish(graph)
-        made = pack.write_engine(at, graph, "encoder", self.encoder.side, build.LAYOUTS)
+        made = pack.write_engine(at, graph, "encoder", self.encoder.side, bundle_parts.LAYOUTS)
         if decoders is None:
             side = self.encoder.side
-            files = [made, *build.decoders(self.family, self.model, side, at, lambda _: None)]
+            files = [
+                made,
+                *bundle_parts.decoders(self.family, self.model, side, at, lambda _: None),
+            ]
         else:
             files = [made, *decoders[1:]]
             for entry in decoders[1:]:
                 shutil.copy(self.folder / FLOAT / entry.file, at / entry.file)
         recipe = msgspec.structs.replace(self.recipe, sides=(self.encoder.side,))
-        pack.write_manifest(at, build.manifest_for(recipe, self.family, tuple(files)))
+        pack.write_manifest(at, bundle_parts.manifest_for(recipe, self.family, tuple(files)))
         return files
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edgesam_engines.command_parts import factory, say
+from edgesam_engines.command_parts import AddVerb, factory, say
 from edgesam_rt.errors import ConfigError
 from edgesam_rt.paths import user_path
 
-AddVerb = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
 _ONLY_NEW = ("data", "images", "init", "teacher", "recipe")  # not to be changed by a resume
 
 

@@ -1,8 +1,8 @@
 """Where in a finished INT8 encoder the values part from the float model's: its worst layers.
 
 Each layer's output in the whole quantized graph, rounded, is compared with the same tensor of the
-float graph, on a photo. What a layer adds is the noise of its output less that of its input, both in
-parts of the exact values' squares: a layer that only passes noise on is not to blame.
+float graph, on a photo. What a layer adds is the noise of its output less that of its input, both
+in parts of the exact values' squares: a layer that only passes noise on is not to blame.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import onnx
 
 from edgesam_engines import calibrate
@@ -116,8 +117,19 @@ def _compared(
         exact = _values(encoder.graph, group, exact_feed)
         values = _values(engine, [places[n] for n in group], feed)
         for name, want, got in zip(group, exact, values, strict=True):
-            found[name] = Seen(*likeness(got, want))
+            found[name] = Seen(*likeness(_at_size(got, want), want))
     return found
+
+
+def _at_size(made: F32, exact: F32) -> F32:
+    """Values with each channel at its exact size: equalisation scaled it by a power of two."""
+    if made.ndim != 4:
+        return made
+    axes = (0, 2, 3)
+    wanted, own = (np.square(v).mean(axes, keepdims=True) for v in (exact, made))
+    alive = (wanted > 0) & (own > 0)
+    ratio = np.where(alive, wanted, 1.0) / np.where(alive, own, 1.0)
+    return np.asarray(made * np.exp2(np.round(np.log2(ratio) / 2)), np.float32)
 
 
 def _values(model: onnx.ModelProto, names: list[str], feed: Feed) -> Iterator[F32]:

@@ -98,7 +98,7 @@ def test_sensitivity_lists_blocks_the_most_sensitive_first_and_takes_up_where_it
     ("more", "told"),
     [
         (["--side", "100"], "encoder side 100"),
-        (["--calibration", "nowhere"], "no pictures"),
+        (["--calibration", "nowhere"], "no such folder"),
         (["--checkpoint", "nowhere"], "no such file"),
     ],
 )

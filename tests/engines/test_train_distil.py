@@ -338,6 +338,7 @@ def test_a_run_on_a_teacher_alone_resumes_with_its_heads(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_published_family_teaches_with_its_tokens(tmp_path: Path) -> None:
     from edgesam_engines.families.mobilesam import MobileSam
     from edgesam_engines.families.sam_graphs import SamModel

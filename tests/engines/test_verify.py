@@ -127,7 +127,10 @@ GOOD = {"mean_iou": 0.99, "cosine": {}}
     ("report", "label"),
     [
         ({"side_64": {**GOOD, "mean_iou": 0.4}}, "side_64"),
-        ({"side_64": GOOD, "engines": {"litert": {"side_64": {**GOOD, "mean_iou": 0.4}}}}, "litert"),
+        (
+            {"side_64": GOOD, "engines": {"litert": {"side_64": {**GOOD, "mean_iou": 0.4}}}},
+            "litert",
+        ),
         ({"side_64": GOOD, "tensorrt": {"side_64": {**GOOD, "mean_iou": 0.4}}}, "tensorrt"),
     ],
 )
@@ -170,6 +173,15 @@ def test_the_layer_that_was_made_worse_is_the_worst_one() -> None:
     assert rows[0]["added_noise"] > 3 * rows[1]["added_noise"]
     assert {row["name"] for row in rows} == {"start", "expand", "depthwise", "project", "out"}
     assert all(0 < row["cosine"] <= 1 for row in rows)
+
+
+def test_equalised_channels_are_compared_at_their_exact_size() -> None:
+    graph = bottleneck(uneven=100)
+    made = quantize(source(graph), Calibration(), Quantization(equalise="exact")).graph
+    encoder = FloatEncoder(graph, 12, (1, 3, 12, 12), RULE, ())
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 12, 3), np.uint8)
+    rows = worst_layers.worst_layers(made, encoder, pixels, lambda _: None)
+    assert min(row["cosine"] for row in rows) > 0.999
 
 
 RULE = Preprocess(

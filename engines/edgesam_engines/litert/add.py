@@ -16,7 +16,7 @@ import msgspec
 import onnx
 from torch import nn
 
-from edgesam_engines import build, pack
+from edgesam_engines import bundle_parts, pack
 from edgesam_engines.errors import TranslationError
 from edgesam_engines.export import to_onnx
 from edgesam_engines.families.base import Family
@@ -152,7 +152,7 @@ def _exported_parts(found: bundles.Bundle, family: Family, model: nn.Module) -> 
     for part, spec in next(iter(by_side.values())).items():
         graph = to_onnx(spec).graph
         inputs, outputs = (
-            tuple(pack.tensor_specs(values, build.layouts(family)))
+            tuple(pack.tensor_specs(values, bundle_parts.layouts(family)))
             for values in (graph.input, graph.output)
         )
         fixed = {side: exported(parts[part]) for side, parts in by_side.items()}

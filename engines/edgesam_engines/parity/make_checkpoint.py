@@ -52,12 +52,14 @@ class Official:
         hints: shapes that tell the family which of its sizes it is.
         beside: shapes of what the file has and nothing uses.
         wrapper: key under which it keeps its weights; None if they are all there is.
+        aligned: see `settled.settle_encoder`; for encoders whose stream goes through layers.
     """
 
     family: str
     hints: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     beside: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     wrapper: str | None = None
+    aligned: bool = False
 
 
 def _vit(dim: int, mlp: int) -> dict[str, tuple[int, ...]]:
@@ -81,13 +83,13 @@ TABLE: dict[str, Official] = {
     "efficientvit-sam-l0": Official("efficientvit-sam"),
     "efficientvit-sam-l1": Official("efficientvit-sam", _efficient_vit((1, 1, 1, 6, 6), 8)),
     "efficientvit-sam-l2": Official("efficientvit-sam", _efficient_vit((1, 2, 2, 8, 8), 8)),
-    "mobilesam": Official("mobilesam", beside=_BESIDE_TINY_VIT),
+    "mobilesam": Official("mobilesam", beside=_BESIDE_TINY_VIT, aligned=True),
     "nanosam": Official("nanosam"),
     "repvit-sam": Official("repvit-sam"),
     "sam": Official("sam"),
     "slimsam-50": Official("slimsam", _vit(384, 1536)),
     "slimsam-77": Official("slimsam", _vit(168, 696)),
-    "tinysam": Official("tinysam", beside=_BESIDE_TINY_VIT),
+    "tinysam": Official("tinysam", beside=_BESIDE_TINY_VIT, aligned=True),
 }
 
 
@@ -106,7 +108,9 @@ def seeded_model(name: str, seed: int) -> tuple[Family, nn.Module]:
     return family, model.eval().requires_grad_(False)
 
 
-def settle(family: Family, model: nn.Module, pictures: Sequence[Tensor], seed: int) -> None:
+def settle(
+    family: Family, model: nn.Module, pictures: Sequence[Tensor], seed: int, *, aligned: bool
+) -> None:
     """Settle a seeded model, in place; pictures are inputs of its encoder, (1, 3, S, S)."""
     assert isinstance(model, (SamModel, EfficientSamModel))
     side = pictures[0].shape[-1]
@@ -114,7 +118,7 @@ def settle(family: Family, model: nn.Module, pictures: Sequence[Tensor], seed: i
     settled_decoder.arrange(model.mask_decoder, seed)
     spec = family.encoder_graph(model, side, for_int8=False)
     calls = [partial(spec.module, picture) for picture in pictures]
-    made = settled.settle_encoder(model.image_encoder, calls, seed)
+    made = settled.settle_encoder(model.image_encoder, calls, seed, aligned=aligned)
     embeddings = [
         dict(zip(spec.outputs, (y,) if isinstance(y, Tensor) else y, strict=True)) for y in made
     ]
@@ -150,7 +154,7 @@ def _run(args: argparse.Namespace) -> int:
     family, model = seeded_model(args.name, args.seed)
     pictures = pictures_of(args.photos, family)
     steps(f"{args.name}: settle on {len(pictures)} photos")
-    settle(family, model, pictures, args.seed)
+    settle(family, model, pictures, args.seed, aligned=TABLE[args.name].aligned)
     for name, content in files_of(args.name, model, args.seed).items():
         path = args.out / name if name else args.out
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,8 @@ before the next one reads it:
 - the linear layer that ends a residual branch is centred, and scaled to a share of the stream, so
   that the stream grows as in trained transformers;
 - neighbours are alike: a convolution's taps have much in common (`smooth`);
+- where no shortcut goes around a layer, its weights read the directions in which their input varies
+  (`aligned`): layers of chance make small errors larger one after the other, trained ones do not;
 - see `settled_decoder.py` for the decoder.
 
 Everything is missed by a seeded tenth, as training misses it: no norm is the identity. What these
@@ -24,7 +26,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -40,7 +42,10 @@ STREAM = re.compile(r"\b(local_conv|downsample\.conv2)\.c$")
 CENTRE = 6.0  # what their middle taps have more, in deviations
 # Norms that end residual branches and are not made small by `seeded.py`.
 NORM_ENDS = re.compile(r"\blayers\.0\.blocks\.\d+\.conv3\.bn$")
-Settle = Callable[[Sequence[Any]], None]
+ALIGNED = 0.1  # power of that covariance; more makes all cells alike
+MANY, MOST = 16, 800  # inputs of layers that are aligned: fewer tell nothing, more take long
+ROWS = 2048  # cells of a picture that a covariance is measured on
+Settle = Callable[[Sequence[Any]], object]
 
 
 class Meeting:
@@ -94,13 +99,16 @@ def smooth(model: nn.Module) -> None:
             module.weight.mul_(SHARE)
 
 
-def settle_encoder(encoder: nn.Module, calls: Sequence[Callable[[], Any]], seed: int) -> list[Any]:
+def settle_encoder(
+    encoder: nn.Module, calls: Sequence[Callable[[], Any]], seed: int, *, aligned: bool = False
+) -> list[Any]:
     """Fit an encoder's layers, in place, while each of `calls` sends a picture through it.
 
     Args:
         encoder: with its norms not folded, in eval mode.
         calls: use it, alone or as part of a graph, each with another picture.
         seed: of what is missed.
+        aligned: let layers read the directions in which their inputs vary.
 
     Returns:
         What the calls return: the outputs of the settled encoder.
@@ -110,10 +118,15 @@ def settle_encoder(encoder: nn.Module, calls: Sequence[Callable[[], Any]], seed:
         random = np.random.default_rng([seed, zlib.crc32(name.encode())])
         if isinstance(module, nn.BatchNorm2d):
             handles.append(module.register_forward_pre_hook(partial(_before_norm, meeting, random)))
+        elif isinstance(module, (nn.Conv2d, nn.Linear)):
+            if aligned and MANY <= module.weight.shape[1] <= MOST:
+                handles.append(module.register_forward_pre_hook(partial(_before_layer, meeting)))
         elif (end := _end_of(module)) is not None:
             block = encoder.get_submodule(name.rpartition(".")[0])
             branch = _Branch(meeting, random, end)
             handles.append(block.register_forward_pre_hook(branch.note_stream))
+            if aligned and isinstance(getattr(module, "qkv", None), nn.Linear):
+                handles.append(module.register_forward_pre_hook(partial(_before_qkv, meeting)))
             handles.append(module.register_forward_hook(branch.settle))
     try:
         return meeting.run(calls)
@@ -125,6 +138,46 @@ def settle_encoder(encoder: nn.Module, calls: Sequence[Callable[[], Any]], seed:
 def missed(random: np.random.Generator, shape: Sequence[int]) -> Tensor:
     """By how much each settled value is off, in parts of its size."""
     return torch.from_numpy(random.uniform(-MISS, MISS, tuple(shape)).astype(np.float32))
+
+
+def _before_layer(meeting: Meeting, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    """Let a layer with weights read the directions in which its input varies."""
+    weight = cast(nn.Linear, layer).weight
+    x = inputs[0]
+    rows = x.flatten(0, -2) if isinstance(layer, nn.Linear) else x[0].flatten(1).T
+    meeting.settle(_some(rows), lambda parts: weight.copy_(_aligned(weight, parts)))
+
+
+def _before_qkv(meeting: Meeting, attention: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    """The same for an attention's stacked projections, which are no calls of their layer."""
+    parts = cast(Any, attention)
+    x = parts.norm(inputs[0]) if hasattr(parts, "norm") else inputs[0]
+    weight: Tensor = parts.qkv.weight
+    meeting.settle(_some(x.flatten(0, -2)), lambda found: weight.copy_(_aligned(weight, found)))
+
+
+def _some(rows: Tensor) -> Tensor:
+    """At most ROWS of them, evenly spread."""
+    return rows[:: max(1, len(rows) // ROWS)]
+
+
+def _aligned(weight: Tensor, parts: Sequence[Tensor]) -> Tensor:
+    """Weights (out, in, ...) times the root of the covariance of what they read, as wide as before.
+
+    Training moves weights within the span of what they read, most where that varies most; so small
+    errors, which lie anywhere, mostly fall away. Weights of chance keep them all.
+    """
+    rows = torch.cat([part - part.mean(0) for part in parts])
+    covariance = rows.T @ rows / len(rows)
+    sizes, axes = torch.linalg.eigh(covariance)
+    root = (axes * sizes.clamp(min=0).pow(ALIGNED)) @ axes.T
+    made = torch.einsum("oi...,ij->oj...", weight, root)
+
+    def power(of: Tensor) -> Tensor:
+        taps = of.flatten(2).sum(2) if of.ndim > 2 else of
+        return ((taps @ covariance) * taps).sum()
+
+    return made * (power(weight) / power(made)).sqrt()
 
 
 def _before_norm(

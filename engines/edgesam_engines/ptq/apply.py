@@ -108,17 +108,18 @@ def maker_of(
         quantization: what is done beside that.
         progress: told of every step that takes a while.
     """
+    say = progress or (lambda _: None)
     slopes: dict[str, float] = {}
     if quantization.gelu == "sigmoid":
+        say("gelu: fit slopes")
         named = sensitivity.with_activations(source.graph, quantization.float_layers)
         graph, slopes = gelu.as_sigmoids(source.graph, source.feeds, named)
         source = replace(source, graph=graph)
     equalised: dict[str, Any] = {"mode": quantization.equalise, "balance": quantization.balance}
     if quantization.equalise != "off":
+        say("equalise: channels' peaks")
         mode, balance = quantization.equalise, quantization.balance
-        graph, counts = equalise.equalised(
-            source.graph, source.feeds, mode, balance, source.shelf
-        )
+        graph, counts = equalise.equalised(source.graph, source.feeds, mode, balance, source.shelf)
         source = replace(source, graph=graph)
         equalised |= counts
     if quantization.bias_correction:

@@ -97,9 +97,7 @@ def equalised(
     return out, {"streams": scaled, "channels": channels}
 
 
-def _peaks(
-    model: onnx.ModelProto, names: list[str], feeds: Feeds, shelf: Shelf
-) -> dict[str, F64]:
+def _peaks(model: onnx.ModelProto, names: list[str], feeds: Feeds, shelf: Shelf) -> dict[str, F64]:
     """Largest absolute value of each channel of some tensors."""
     if not names:
         return {}
@@ -179,7 +177,9 @@ def stream_factors(
     if not alive.any():
         return np.ones_like(peak)
     wanted = np.ones_like(peak)
-    wanted[alive] = peak[alive] ** balance / weight[alive] ** (1 - balance) if dense else peak[alive]
+    wanted[alive] = (
+        peak[alive] ** balance / weight[alive] ** (1 - balance) if dense else peak[alive]
+    )
     wanted[alive] /= wanted[alive].max()
     factors = np.exp2(np.round(np.log2(wanted))).clip(_LEAST, 1.0)
     if np.isfinite(stream.cut):
@@ -235,7 +235,9 @@ def _same_channels(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) 
 def _is_spatial_mean(node: onnx.NodeProto) -> bool:
     axes = next((list(a.ints) for a in node.attribute if a.name == "axes"), [])
     keeps = next((a.i for a in node.attribute if a.name == "keepdims"), 1)
-    reduces = node.op_type == "ReduceMean" and bool(keeps) and sorted(i % 4 for i in axes) == _SPATIAL
+    reduces = (
+        node.op_type == "ReduceMean" and bool(keeps) and sorted(i % 4 for i in axes) == _SPATIAL
+    )
     return reduces or node.op_type == "GlobalAveragePool"
 
 

@@ -151,7 +151,7 @@ def test_nanosam_takes_the_decoder_from_mobilesam(
     ("more", "message"),
     [
         (["--precision", "fp16"], "precision fp16"),
-        (["--board", "android"], "android"),
+        (["--board", "android", "--precision", "fp16"], "mobilesam: half precision"),
         (["--board", "rpi6"], "rpi6"),
         (["pocketsam-int8"], "not both"),
         ([], "do not come with this project"),

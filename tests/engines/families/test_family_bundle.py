@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,6 +103,20 @@ def test_integers_come_near(checkpoint: Path, photos: Path, tmp_path: Path) -> N
     figures = made.manifest.verification["side_1024"]
     assert figures["cosine"]["image_embeddings"] > 0.99
     assert "quantization" in made.manifest.verification
+
+
+def test_a_board_without_onnx_runtime_gets_litert_engines_that_answer_the_same(
+    checkpoint: Path, photos: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("ai_edge_litert", reason="comparing needs LiteRT")
+    wanted = toy.job("fp32", checkpoint, photos, tmp_path / "toy")
+    made = build.run(dataclasses.replace(wanted, litert=True), lambda step: None)
+    assert made.sides("litert") == (1024,)
+    for report in (
+        made.manifest.verification["litert"],
+        made.manifest.verification["engines"]["litert"],
+    ):
+        assert report["side_1024"]["mean_iou"] > 0.99
 
 
 def test_what_misses_its_target_is_not_packed(

@@ -107,6 +107,20 @@ def test_a_branch_is_centred_and_adds_its_share_to_the_stream() -> None:
     assert float(added.mean(0).abs().max() / added.std()) < 2 * settled.MISS
 
 
+def test_aligned_layers_pass_less_of_small_errors_on() -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(32, 32).requires_grad_(False)
+    given = [torch.randn(500, 32) @ torch.diag(1.0 / torch.arange(1, 33)) for _ in range(2)]
+
+    def passed_on() -> float:
+        spread = torch.cat([layer(x) for x in given]).std(0).square().sum()
+        return float(layer.weight.square().sum() / spread)
+
+    before = passed_on()
+    settled.settle_encoder(layer, [partial(layer, x) for x in given], SEED, aligned=True)
+    assert passed_on() < 0.8 * before
+
+
 def test_what_comes_back_is_what_the_settled_encoder_says() -> None:
     model, made = settle_small()
     for x, y in zip(pictures(3), made, strict=True):
@@ -131,7 +145,7 @@ def test_smoothed_taps_keep_their_size_and_have_much_in_common() -> None:
     conv = nn.Conv2d(64, 64, 3).requires_grad_(False)
     before = conv.weight.std()
     settled.smooth(conv)
-    assert float(conv.weight.std() / before) == pytest.approx(1, abs=0.05)
+    assert float(conv.weight.std() / before) == pytest.approx(1, abs=0.2)
     shared = conv.weight.mean((2, 3)).std() / conv.weight.std()
     assert shared > 1.5 / 3  # made up one by one: a third
 
@@ -159,7 +173,7 @@ def test_settled_masks_are_neither_empty_nor_full(monkeypatch: pytest.MonkeyPatc
         fit = fit_for((pixels.shape[0], pixels.shape[1]), 1024, family.preprocess)
         square = to_square(pixels, fit, family.preprocess)
         given.append(torch.from_numpy(to_tensor(square, fit, family.preprocess)))
-    make_checkpoint.settle(family, model, given, SEED)
+    make_checkpoint.settle(family, model, given, SEED, aligned=True)
 
     encoder = family.encoder_graph(model, 1024, for_int8=False)
     decoder = family.decoder_graphs(model, 1024)["decoder"]
