@@ -42,10 +42,12 @@ def test_pictures_are_found_below_the_folder_in_order_whatever_their_case(tmp_pa
     assert found == ["a/000.JPG", "b/000.jpg"]
 
 
-@pytest.mark.parametrize("name", ["empty", "missing"])
-def test_a_folder_without_pictures_is_said_with_what_to_give(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "what"), [("empty", "pictures"), ("missing", "such folder")])
+def test_a_folder_without_pictures_is_said_with_what_to_give(
+    tmp_path: Path, name: str, what: str
+) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(CalibrationError, match=rf"{name}: no pictures .*some dozen photos"):
+    with pytest.raises(CalibrationError, match=rf"{name}: no {what}.*some dozen photos"):
         calibrate.photos(tmp_path / name)
 
 

@@ -57,9 +57,14 @@ class Meeting:
         self._place = threading.local()
 
     def run(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
-        """What each of `count` calls returns; if one fails, all do."""
+        """What each of `count` calls returns; if one fails, all end, and its error is raised."""
         with ThreadPoolExecutor(len(calls)) as pool:
-            return list(pool.map(self._run_one, range(len(calls)), calls))
+            made = [pool.submit(self._run_one, place, call) for place, call in enumerate(calls)]
+        errors = [future.exception() for future in made]
+        for error in errors:
+            if error is not None and not isinstance(error, threading.BrokenBarrierError):
+                raise error
+        return [future.result() for future in made]
 
     @torch.no_grad()
     def _run_one(self, place: int, call: Callable[[], Any]) -> Any:
@@ -162,7 +167,7 @@ def _some(rows: Tensor) -> Tensor:
 
 
 def _aligned(weight: Tensor, parts: Sequence[Tensor]) -> Tensor:
-    """Weights (out, in, ...) times the root of the covariance of what they read, as wide as before.
+    """Weights (out, in, ...) times a power of the covariance of what they read, as wide as before.
 
     Training moves weights within the span of what they read, most where that varies most; so small
     errors, which lie anywhere, mostly fall away. Weights of chance keep them all.
@@ -170,8 +175,8 @@ def _aligned(weight: Tensor, parts: Sequence[Tensor]) -> Tensor:
     rows = torch.cat([part - part.mean(0) for part in parts])
     covariance = rows.T @ rows / len(rows)
     sizes, axes = torch.linalg.eigh(covariance)
-    root = (axes * sizes.clamp(min=0).pow(ALIGNED)) @ axes.T
-    made = torch.einsum("oi...,ij->oj...", weight, root)
+    turned = (axes * sizes.clamp(min=0).pow(ALIGNED)) @ axes.T
+    made = torch.einsum("oi...,ij->oj...", weight, turned)
 
     def power(of: Tensor) -> Tensor:
         taps = of.flatten(2).sum(2) if of.ndim > 2 else of
