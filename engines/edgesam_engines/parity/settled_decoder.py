@@ -2,8 +2,7 @@
 
 Trained decoders have what chance does not give, so it is given here:
 
-- where a token looks depends on its place: queries and keys of the attentions between tokens and
-  image are projected alike;
+- where a token looks depends on its place: an attention's queries and keys are projected alike;
 - mask logits lie around zero, wide apart: the layers that emit the masks' weights lose what all
   pixels have in common, and are scaled;
 - predicted IoUs lie where SAM's do.
