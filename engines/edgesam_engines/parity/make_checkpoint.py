@@ -75,7 +75,7 @@ def _efficient_vit(depths: Sequence[int], neck: int) -> dict[str, tuple[int, ...
 
 
 TABLE: dict[str, Official] = {
-    "edgesam": Official("edgesam"),
+    "edgesam": Official("edgesam", aligned=True),
     "efficient-sam-s": Official(
         "efficient-sam", {"image_encoder.pos_embed": (1, 197, 384)}, wrapper="model"
     ),
@@ -84,8 +84,8 @@ TABLE: dict[str, Official] = {
     "efficientvit-sam-l1": Official("efficientvit-sam", _efficient_vit((1, 1, 1, 6, 6), 8)),
     "efficientvit-sam-l2": Official("efficientvit-sam", _efficient_vit((1, 2, 2, 8, 8), 8)),
     "mobilesam": Official("mobilesam", beside=_BESIDE_TINY_VIT, aligned=True),
-    "nanosam": Official("nanosam"),
-    "repvit-sam": Official("repvit-sam"),
+    "nanosam": Official("nanosam", aligned=True),
+    "repvit-sam": Official("repvit-sam", aligned=True),
     "sam": Official("sam"),
     "slimsam-50": Official("slimsam", _vit(384, 1536)),
     "slimsam-77": Official("slimsam", _vit(168, 696)),

@@ -174,6 +174,8 @@ def _aligned(weight: Tensor, parts: Sequence[Tensor]) -> Tensor:
     """
     rows = torch.cat([part - part.mean(0) for part in parts])
     covariance = rows.T @ rows / len(rows)
+    if not covariance.any():
+        return weight  # one cell per picture, as in squeeze-excite, does not vary
     sizes, axes = torch.linalg.eigh(covariance)
     turned = (axes * sizes.clamp(min=0).pow(ALIGNED)) @ axes.T
     made = torch.einsum("oi...,ij->oj...", weight, turned)
