@@ -46,8 +46,12 @@ def test_a_shift_click_says_what_is_not_part_of_it(page: Page) -> None:
     assert after["id"] == before["id"]
     assert [label for _, _, label in after["points"]] == [1, 0]
     assert np.abs(np.array(after["points"][1][:2]) - (420, 80)).max() < 1.5
-    red = page.colour_at((416, 80))
-    assert red[0] > red[1] + 60, "the point that is not part of it is marked red"
+
+    def is_red() -> bool:
+        red = page.colour_at((416, 80))
+        return bool(red[0] > red[1] + 60)
+
+    page.browser.wait_for(is_red, "a red mark on the point that is not part of it")
 
 
 def test_a_shift_click_without_an_object_is_explained(page: Page) -> None:
