@@ -26,14 +26,15 @@ def constants(model: onnx.ModelProto) -> dict[str, AnyArray]:
 def check_operators(model: onnx.ModelProto) -> None:
     """The parser knows all operators; integers are not raised to powers; slices have fixed ends."""
     onnx.checker.check_model(model)
-    known = constants(model)
+    made = {name for n in model.graph.node if n.op_type == "Constant" for name in n.output}
+    known = {*constants(model), *made}
     for node in model.graph.node:
         assert not node.domain, node.op_type
         assert node.op_type in SUPPORTED, node.op_type
         if node.op_type == "Pow":
             assert "INT" not in kind_of(model, node), node.name
         if node.op_type == "Slice":
-            assert known.keys() >= {*node.input[1:]}, node.name
+            assert known >= {*node.input[1:]}, node.name
 
 
 def check_decoder(model: onnx.ModelProto) -> None:

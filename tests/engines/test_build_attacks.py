@@ -160,9 +160,11 @@ def test_a_disk_without_room_is_said_and_nothing_stays_on_it(
 def test_a_temporary_folder_without_room_is_named(
     words: list[str],
     small_disk: Path,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("EDGESAM_CACHE", str(tmp_path / "cache"))  # no graph kept by another test
     monkeypatch.setattr("tempfile.tempdir", str(small_disk))
     told = refused(words, capsys)
     assert f"cannot write {small_disk}: No space left on device" in told

@@ -356,7 +356,7 @@ def test_the_decoders_graphs_take_any_number_of_prompts_points_and_cells(
         "has_mask_input": p.has_mask[0],
     }
     pixels = names.pop("pixels")
-    first, tokens = run(graphs["scorer"], **feed(**names, **asked))
+    first, tokens, *_ = run(graphs["scorer"], **feed(**names, **asked))
     embedding = model.encoder(picture(side))
     expected_first, _ = model.scorer(embedding, p)
     np.testing.assert_allclose(first, expected_first[0].sigmoid().numpy(), atol=1e-4)
