@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -119,15 +120,9 @@ def activation_ranges(
     groups = list(grouped(float_tensors(model), EXTREMES_BYTES))
     box = (shelf or Shelf()).box(model, feeds, "extremes", EXTREMES_BYTES)
     for number, names in enumerate(groups, 1):
-        kept = box.take(f"{number}")
-        if progress is not None:
-            what = f"ranges: group {number} of {len(groups)}, {len(names)} tensors"
-            progress(what + (", as kept" if kept else ""))
-        rows = kept["rows"] if kept else np.array(_extremes(model, names, feeds))
-        if not len(rows):
-            raise no_picture()
-        if not kept:
-            box.put(f"{number}", {"rows": rows})
+        told = f"ranges: group {number} of {len(groups)}, {len(names)} tensors"
+        make = partial(_rows, model, names, feeds)
+        rows = box.recall(f"{number}", told, progress, make)["rows"]
         table = rows.astype(np.float64).reshape(len(rows), len(names), 2)
         if estimator == "minmax":
             low, high = table[..., 0].min(0), table[..., 1].max(0)
@@ -135,6 +130,14 @@ def activation_ranges(
             low, high = table[..., 0].mean(0), table[..., 1].mean(0)
         found.update({n: (tidy(low[i]), tidy(high[i])) for i, n in enumerate(names)})
     return found
+
+
+def _rows(model: onnx.ModelProto, names: Sequence[str], feeds: Iterable[Feed]) -> dict[str, F32]:
+    """The extremes of every feed, to be kept."""
+    rows = np.array(_extremes(model, names, feeds))
+    if not len(rows):
+        raise no_picture()
+    return {"rows": rows}
 
 
 def _extremes(

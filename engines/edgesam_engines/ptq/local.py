@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import onnx
@@ -74,20 +75,16 @@ def local_errors(
     groups = list(layer_groups(model, quantized))
     box = (shelf or Shelf()).box(model, feeds, "layer errors", rounding.digest, WATCHED_BYTES)
     for number, group in enumerate(groups, 1):
-        kept = box.take(f"{number}")
-        if progress is not None:
-            what = f"layer errors: group {number} of {len(groups)}, {len(group)} layers"
-            progress(what + (", as kept" if kept else ""))
-        errors = _unpacked(group, kept) if kept else _of_group(model, group, rounding, feeds)
-        if not kept:
-            box.put(f"{number}", _packed(errors))
-        found.update(errors)
+        told = f"layer errors: group {number} of {len(groups)}, {len(group)} layers"
+        make = partial(_of_group, model, group, rounding, feeds)
+        kept = box.recall(f"{number}", told, progress, make)
+        found.update(_unpacked(group, kept))
     return found
 
 
 def _of_group(
     model: onnx.ModelProto, group: list[Layer], rounding: Rounding, feeds: Feeds
-) -> dict[str, LocalError]:
+) -> dict[str, AnyArray]:
     runs = {x.name: alone(model, x, rounding) for x in group}
     sums: dict[str, list[LocalError]] = {x.name: [] for x in group}
     for values in watch(model, tensors_of(group), feeds):
@@ -95,7 +92,7 @@ def _of_group(
             grid = rounding.grids[x.source]
             rounded = run_layer(runs[x.name], values[x.source], *grid)
             sums[x.name].append(_error(rounded, values[x.output], x.channel_axis))
-    return {name: _mean(errors) for name, errors in sums.items()}
+    return _packed({name: _mean(errors) for name, errors in sums.items()})
 
 
 def _packed(errors: Mapping[str, LocalError]) -> dict[str, AnyArray]:

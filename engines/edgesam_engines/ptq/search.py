@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import onnx
@@ -97,18 +98,17 @@ def _layer_errors(
     groups = list(layer_groups(model, used))
     box = shelf.box(model, feeds, "scale search", rounding.digest, sorted(tried.items()))
     for number, group in enumerate(groups, 1):
-        kept = box.take(f"{number}")
-        if progress is not None:
-            what = f"scale search: group {number} of {len(groups)}, {len(group)} layers"
-            progress(what + (", as kept" if kept else ""))
+        told = f"scale search: group {number} of {len(groups)}, {len(group)} layers"
         asked = [(x, tried[first[x.source]]) for x in group]
-        found = [kept[f"{i}"] for i in range(len(group))] if kept else None
-        if found is None:
-            found = _of_group(model, asked, rounding, feeds)
-            box.put(f"{number}", {f"{i}": row for i, row in enumerate(found)})
-        for x, row in zip(group, found, strict=True):
-            errors[first[x.source]] += row
+        make = partial(_of_group, model, asked, rounding, feeds)
+        kept = box.recall(f"{number}", told, progress, make)
+        for i, x in enumerate(group):
+            errors[first[x.source]] += kept[f"{i}"]
     return errors
+
+
+def _numbered(rows: list[F64]) -> dict[str, F64]:
+    return {f"{i}": row for i, row in enumerate(rows)}
 
 
 def _of_group(
@@ -116,7 +116,7 @@ def _of_group(
     asked: list[tuple[Layer, list[Range]]],
     rounding: Rounding,
     feeds: Feeds,
-) -> list[F64]:
+) -> dict[str, F64]:
     """Of each layer: its relative squared error per range it was to be tried with."""
     group = [x for x, _ in asked]
     runs = [alone(model, x, rounding) for x in group]
@@ -131,7 +131,7 @@ def _of_group(
             for i, ends in enumerate(ranges):
                 missed = run_layer(run, values[x.source], *grid(*ends)).clip(*cut) - exact
                 total[i] += float(np.vdot(missed, missed)) / power
-    return [total / max(seen, 1) for total in sums]
+    return _numbered([total / max(seen, 1) for total in sums])
 
 
 def _readers_without_weights(

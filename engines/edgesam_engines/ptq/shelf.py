@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-from edgesam_engines.ptq.graphs import Feeds
+from edgesam_engines.ptq.graphs import Feeds, Progress
 from edgesam_rt.paths import cache_dir
 from edgesam_rt.types import AnyArray
 
@@ -40,6 +40,26 @@ class Box:
     """
 
     folder: Path | None = None
+
+    def recall(
+        self, name: str, told: str, progress: Progress | None, make: Callable[[], Arrays]
+    ) -> Arrays:
+        """What was kept under a name, else what `make` gives, which is kept.
+
+        Args:
+            name: of the answer.
+            told: to `progress`, which also hears whether it was kept.
+            progress: None for nobody.
+            make: finds the answer.
+        """
+        kept = self.take(name)
+        if progress is not None:
+            progress(told + (", as kept" if kept else ""))
+        if kept:
+            return kept
+        made = make()
+        self.put(name, made)
+        return made
 
     def take(self, name: str) -> Arrays | None:
         """What was kept under a name; None if nothing was, or if the file is damaged."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import onnx
@@ -81,24 +82,20 @@ def collect(
     groups = list(grouped({n: shapes[n] for n in ranged_tensors(model)}, watched_bytes))
     box = (shelf or Shelf()).box(model, feeds, "statistics", watched_bytes)
     for number, names in enumerate(groups, 1):
-        kept = box.take(f"{number}")
-        if progress is not None:
-            what = f"statistics: group {number} of {len(groups)}, {len(names)} tensors"
-            progress(what + (", as kept" if kept else ""))
-        group = _unpacked(names, kept) if kept else _of_group(model, names, feeds)
-        if not kept:
-            box.put(f"{number}", _packed(group))
-        found.update(group)
+        told = f"statistics: group {number} of {len(groups)}, {len(names)} tensors"
+        make = partial(_of_group, model, names, feeds)
+        kept = box.recall(f"{number}", told, progress, make)
+        found.update(_unpacked(names, kept))
     return found
 
 
-def _of_group(model: onnx.ModelProto, names: list[str], feeds: Feeds) -> dict[str, Statistics]:
+def _of_group(model: onnx.ModelProto, names: list[str], feeds: Feeds) -> dict[str, AnyArray]:
     found = {name: Statistics() for name in names}
     for values in watch(model, names, feeds):
         for name in names:
             _check_finite(name, values[name])
             found[name].add(values[name])
-    return found
+    return _packed(found)
 
 
 def _packed(found: Mapping[str, Statistics]) -> dict[str, AnyArray]:
